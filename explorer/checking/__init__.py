@@ -1,0 +1,1 @@
+"""What must hold in a SavedModel, and what its graph can reach."""

@@ -1,0 +1,1 @@
+"""Pure edits: a model and what to change in it → another model."""

@@ -1,0 +1,140 @@
+"""What changed between two models, in words: the signatures and tags, not the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+from explorer.errors import printable_name
+from explorer.savedmodel.model import MetaGraph, SavedModel, Signature, TensorInfo, printable_tags
+
+_Key = TypeVar("_Key", int, str)
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference.
+
+    Attributes:
+        kind: ``added``, ``removed`` or ``changed``.
+        where: The thing that differs: ``serve / serving_default / input x``.
+        field: What of it: ``key``, ``tags``, ``dtype``, ``shape``, ``tensor_name``, ``method_name`` …
+        before: The value in the first model, None where it is added.
+        after: The value in the second model, None where it is removed.
+    """
+
+    kind: Literal["added", "removed", "changed"]
+    where: str
+    field: str
+    before: str | None
+    after: str | None
+
+
+def diff(before: SavedModel, after: SavedModel) -> tuple[Change, ...]:
+    """Compares the signatures and tags of two models.
+
+    A signature that only has another key is one ``changed`` row, not a removed and an added one; so is an input, an
+    output and a meta graph.
+
+    Args:
+        before: The first model.
+        after: The second.
+
+    Returns:
+        The differences, meta graph by meta graph; none where both say the same.
+    """
+    changes: list[Change] = []
+    first = dict(enumerate(before.meta_graphs))
+    second = dict(enumerate(after.meta_graphs))
+    pairs = _paired(first, second, lambda one, other: one.tags == other.tags)
+    pairs += _paired(first, second, lambda one, other: one.signatures == other.signatures)
+    if len(first) == len(second) == 1:
+        pairs.append((first.popitem()[1], second.popitem()[1]))
+    for meta_graph in first.values():
+        changes.append(Change("removed", "SavedModel", "meta graph", printable_tags(meta_graph.tags), None))
+    for one, other in pairs:
+        changes += _meta_graph_changes(one, other)
+    for meta_graph in second.values():
+        changes.append(Change("added", "SavedModel", "meta graph", None, printable_tags(meta_graph.tags)))
+    return tuple(changes)
+
+
+def _paired(
+    first: dict[_Key, _Value], second: dict[_Key, _Value], alike: Callable[[_Value, _Value], bool]
+) -> list[tuple[_Value, _Value]]:
+    """Takes pairs that are alike out of both, in the order of the first."""
+    pairs = []
+    for key in list(first):
+        for other in list(second):
+            if alike(first[key], second[other]):
+                pairs.append((first.pop(key), second.pop(other)))
+                break
+    return pairs
+
+
+def _meta_graph_changes(before: MetaGraph, after: MetaGraph) -> list[Change]:
+    where = printable_tags(after.tags)
+    changes = []
+    if before.tags != after.tags:
+        changes.append(Change("changed", "meta graph", "tags", printable_tags(before.tags), where))
+    elif sorted(before.tag_list) != sorted(after.tag_list):
+        changes.append(Change("changed", "meta graph", "tags", ",".join(before.tag_list), ",".join(after.tag_list)))
+    first, second = dict(before.signatures), dict(after.signatures)
+    pairs = _paired(first, second, lambda one, other: one.key == other.key)
+    pairs += _paired(first, second, lambda one, other: one == replace(other, key=one.key))
+    for signature in first.values():
+        changes.append(Change("removed", where, "signature", printable_name(signature.key), None))
+    for one, other in pairs:
+        changes += _signature_changes(where, one, other)
+    for signature in second.values():
+        changes.append(Change("added", where, "signature", None, printable_name(signature.key)))
+    return changes
+
+
+def _signature_changes(where: str, before: Signature, after: Signature) -> list[Change]:
+    where = f"{where} / {printable_name(after.key)}"
+    changes = []
+    if before.key != after.key:
+        changes.append(Change("changed", where, "key", printable_name(before.key), printable_name(after.key)))
+    if before.method_name != after.method_name:
+        names = printable_name(before.method_name), printable_name(after.method_name)
+        changes.append(Change("changed", where, "method_name", *names))
+    changes += _tensor_changes(f"{where} / input", before.inputs, after.inputs)
+    changes += _tensor_changes(f"{where} / output", before.outputs, after.outputs)
+    defaults = dict(before.defaults), dict(after.defaults)
+    for key in [key for key in defaults[0] if key not in defaults[1]]:
+        changes.append(Change("removed", where, "default", printable_name(key), None))
+    for key in [key for key in defaults[1] if key not in defaults[0]]:
+        changes.append(Change("added", where, "default", None, printable_name(key)))
+    return changes
+
+
+def _tensor_changes(where: str, before: Mapping[str, TensorInfo], after: Mapping[str, TensorInfo]) -> list[Change]:
+    changes = []
+    first = {key: (key, info) for key, info in before.items()}
+    second = {key: (key, info) for key, info in after.items()}
+    pairs = _paired(first, second, lambda one, other: one[0] == other[0])
+    pairs += _paired(first, second, lambda one, other: one[1] == other[1])
+    for key, info in first.values():
+        changes.append(Change("removed", f"{where} {printable_name(key)}", "tensor", _described(info), None))
+    for (old_key, old), (key, info) in pairs:
+        place = f"{where} {printable_name(key)}"
+        if old_key != key:
+            changes.append(Change("changed", place, "key", printable_name(old_key), printable_name(key)))
+        for field, one, other in (
+            ("dtype", str(old.dtype), str(info.dtype)),
+            ("shape", str(old.shape), str(info.shape)),
+            ("tensor_name", ", ".join(old.tensor_names), ", ".join(info.tensor_names)),
+            ("encoding", old.encoding, info.encoding),
+        ):
+            if one != other:
+                changes.append(Change("changed", place, field, printable_name(one), printable_name(other)))
+    for key, info in second.values():
+        changes.append(Change("added", f"{where} {printable_name(key)}", "tensor", None, _described(info)))
+    return changes
+
+
+def _described(info: TensorInfo) -> str:
+    return f"{info} at {printable_name(', '.join(info.tensor_names))}"

@@ -1,0 +1,136 @@
+"""The second truth of a TensorFlow 2 model: signature names in the object graph, kept in agreement.
+
+``tf.saved_model.load(...).signatures`` doesn't read ``signature_def``: it takes the children of the object graph's
+``signature_map`` node (``tensorflow/python/saved_model/load.py``). Field numbers are those of
+``tensorflow/core/protobuf/saved_object_graph.proto`` and ``trackable_object_graph.proto``. Nodes are never renumbered:
+checkpoints and ``keras_metadata.pb`` refer to them by position.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from explorer.errors import EditError, FormatError, listed, quoted
+from explorer.savedmodel import wire
+from explorer.savedmodel.model import MetaGraph
+from explorer.savedmodel.overlay import Change, Document, insertion_after, removal, replacement
+from explorer.savedmodel.reader import OBJECT_GRAPH_DEF, fields_of
+from explorer.savedmodel.wire import LENGTH, VARINT, Field
+
+# saved_object_graph.proto: SavedObjectGraph.nodes, SavedObject.children
+NODES, CHILDREN = 1, 1
+# trackable_object_graph.proto: ObjectReference
+NODE_ID, LOCAL_NAME = 1, 2
+
+_SCAN_WINDOW = 1 << 16
+
+
+class Child(NamedTuple):
+    """A named reference from one node of the object graph to another.
+
+    Attributes:
+        name: The name under which the child hangs.
+        node_id: The position of the child among the nodes.
+        field: The ``ObjectReference`` in the document.
+    """
+
+    name: str
+    node_id: int
+    field: Field
+
+
+def signature_children(meta_graph: MetaGraph) -> tuple[Child, ...] | None:
+    """The names that ``tf.saved_model.load`` gives the signatures.
+
+    Args:
+        meta_graph: A meta graph that was read from a file.
+
+    Returns:
+        The children of the signature map, or None where the object graph has no signature map.
+
+    Raises:
+        FormatError: The object graph is corrupt.
+    """
+    document = _document(meta_graph)
+    nodes = [
+        node
+        for graph in fields_of(document, meta_graph.field, OBJECT_GRAPH_DEF)
+        for node in wire.scan(document, graph, _SCAN_WINDOW)
+        if node.number == NODES and node.wire_type == LENGTH
+    ]
+    if not nodes:
+        return None
+    for child in _children(document, nodes[0]):
+        if child.name == "signatures":
+            if child.node_id >= len(nodes):
+                raise FormatError(f"the object graph refers to node {child.node_id}, but has only {len(nodes)}")
+            return tuple(_children(document, nodes[child.node_id]))
+    return None
+
+
+def rename_child(meta_graph: MetaGraph, signature_key: str, new_key: str) -> list[Change]:
+    """The changes that give a signature another name in the object graph; none where there is no object graph."""
+    if not meta_graph.has_object_graph:
+        return []
+    document = _document(meta_graph)
+    child = _child(meta_graph, signature_key)
+    return [replacement(child.field, _named(document, child, new_key))]
+
+
+def remove_child(meta_graph: MetaGraph, signature_key: str) -> list[Change]:
+    """The changes that take a signature out of the object graph; its node stays, unreferenced, where it is."""
+    return [removal(_child(meta_graph, signature_key).field)] if meta_graph.has_object_graph else []
+
+
+def copy_child(meta_graph: MetaGraph, signature_key: str, new_key: str) -> list[Change]:
+    """The changes that give a signature a second name in the object graph: the same node under both."""
+    if not meta_graph.has_object_graph:
+        return []
+    child = _child(meta_graph, signature_key)
+    return [insertion_after(child.field, _named(_document(meta_graph), child, new_key))]
+
+
+def _child(meta_graph: MetaGraph, signature_key: str) -> Child:
+    children = signature_children(meta_graph)
+    if children is None:
+        raise EditError(
+            f"signature {quoted(signature_key)} can't be edited: the model's object graph has no signature map, so "
+            "tf.saved_model.load would not see the edit that a server sees"
+        )
+    for child in children:
+        if child.name == signature_key:
+            return child
+    raise EditError(
+        f"signature {quoted(signature_key)} stands in signature_def but not in the object graph, which has "
+        f"{listed(child.name for child in children)}: a server and tf.saved_model.load already see two models here, "
+        "and an edit of one would hide that"
+    )
+
+
+def _children(document: Document, node: Field) -> list[Child]:
+    children = []
+    for field in fields_of(document, node, CHILDREN):
+        name, node_id = "", 0
+        for part in wire.scan(document, field):
+            if part.number == NODE_ID and part.wire_type == VARINT:
+                node_id = wire.number(document, part)
+            elif part.number == LOCAL_NAME:
+                name = wire.text(document, part, "a name in the object graph")
+        children.append(Child(name, node_id, field))
+    return children
+
+
+def _named(document: Document, child: Child, name: str) -> bytes:
+    """The child's reference with another name, everything else in it kept."""
+    kept = b"".join(
+        document.read_at(part.start, part.end - part.start)
+        for part in wire.scan(document, child.field)
+        if part.number != LOCAL_NAME
+    )
+    return wire.encode_field(child.field.number, kept + wire.encode_field(LOCAL_NAME, name))
+
+
+def _document(meta_graph: MetaGraph) -> Document:
+    if meta_graph.document is None:
+        raise EditError("a meta graph that was made from data has no object graph to edit")
+    return meta_graph.document

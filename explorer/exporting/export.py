@@ -1,0 +1,197 @@
+"""A model → the next version under a base path: what is written, what is checked first, and what is left out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from explorer.checking.checks import check, new_errors
+from explorer.errors import ExplorerError, ExportError, quoted
+from explorer.exporting.publish import Progress, Published, publish
+from explorer.savedmodel import constants
+from explorer.savedmodel.folder import ModelFolder
+from explorer.savedmodel.model import SavedModel
+from explorer.savedmodel.opening import read_folder
+from explorer.savedmodel.overlay import Document, FileSource
+from explorer.savedmodel.reader import read_document
+from explorer.savedmodel.warmup import contradictions, read_warmup
+
+LARGEST_MODEL_FILE = 2**31 - 1
+"""Protobuf's own limit: nobody can parse a longer ``saved_model.pb``."""
+
+Warmup = Literal["refuse", "drop", "rewrite"]
+
+
+def export(
+    model: SavedModel,
+    base_path: str | os.PathLike[str],
+    *,
+    version: int | None = None,
+    link: bool = False,
+    warmup: Warmup = "refuse",
+    follow_outside_links: bool = False,
+    before_publish: Callable[[Path], None] | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Writes a model as a new version and returns its folder; see :func:`export_version` for the arguments."""
+    return export_version(
+        model,
+        base_path,
+        version=version,
+        link=link,
+        warmup=warmup,
+        follow_outside_links=follow_outside_links,
+        before_publish=before_publish,
+        progress=progress,
+    ).path
+
+
+def export_version(
+    model: SavedModel,
+    base_path: str | os.PathLike[str],
+    *,
+    version: int | None = None,
+    link: bool = False,
+    warmup: Warmup = "refuse",
+    follow_outside_links: bool = False,
+    before_publish: Callable[[Path], None] | None = None,
+    progress: Progress | None = None,
+) -> Published:
+    """Writes a model as a new version under a base path: all of it or nothing, and never over anything.
+
+    ``variables/`` and every other file are taken over byte for byte, ``saved_model.pb`` is the source's with the edits
+    laid over it, and ``fingerprint.pb``, which an edit makes stale and which no loader checks, is left out. Before the
+    version becomes visible it is read back and compared with the model.
+
+    Args:
+        model: What to write. It must come from a file.
+        base_path: The folder that holds the versions; it is made if missing.
+        version: The number to give; None takes the next one.
+        link: Whether to hardlink the other files instead of copying them.
+        warmup: What to do where warm-up records name something that the edits took away, so that TensorFlow Serving
+            would refuse the version: ``"refuse"`` to export, or ``"drop"`` all the records.
+        follow_outside_links: Whether to copy what links lead to that leave the model's folder.
+        before_publish: Gets the staged folder when all else is written, and may add to it.
+        progress: Is told the bytes done and the bytes in all; what it raises cancels the export.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ExportError: Nothing was published; the sentence says why.
+    """
+    if model.document is None or model.source is None or model.path is None:
+        raise ExportError("this model was made from data and has no file behind it; open a SavedModel to export it")
+    if model.lossy:
+        raise ExportError(f"{quoted(str(model.path))} can be shown but not exported: {model.lossy}")
+    if model.document.size > LARGEST_MODEL_FILE:
+        raise ExportError(
+            f"the model file would have {model.document.size} bytes; protobuf reads at most {LARGEST_MODEL_FILE}"
+        )
+    original = _original(model)
+    if faults := new_errors(check(original), check(model)):
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise ExportError(f"the edits would break the model, so nothing was written: {faults[0].message}{more}")
+    is_edited = not model.document.equals(model.source)
+    leave_out = {}
+    if is_edited:
+        leave_out[constants.FINGERPRINT] = "the edits made it stale; no loader checks it"
+        leave_out.update(_warmup_left_out(original, model, warmup))
+    return publish(
+        model.path,
+        base_path,
+        _writer(model.document, model.file_name),
+        model.file_name,
+        version=version,
+        link=link,
+        follow_outside_links=follow_outside_links,
+        leave_out=leave_out,
+        verify=lambda staged: _verify(model, staged),
+        before_publish=before_publish,
+        progress=progress,
+    )
+
+
+def _original(model: SavedModel) -> SavedModel:
+    """The model as it was opened."""
+    assert model.source is not None
+    return read_document(model.source, path=model.path, version=model.version, file_name=model.file_name)
+
+
+def _writer(document: Document, file_name: str) -> Callable[[BinaryIO], None]:
+    def write(file: BinaryIO) -> None:
+        _refuse_changed(document)
+        if file_name == constants.SAVED_MODEL_PBTXT:
+            from explorer.savedmodel.text_format import print_text
+
+            file.write(print_text(document.to_bytes()))
+        else:
+            document.write_to(file)
+        _refuse_changed(document)
+
+    return write
+
+
+def _refuse_changed(document: Document) -> None:
+    for source in {id(piece.source): piece.source for piece in document.pieces}.values():
+        if isinstance(source, FileSource):
+            source.check_unchanged()
+
+
+def _verify(model: SavedModel, staged: Path) -> None:
+    """Reads the staged version with our own reader and compares it with the model in memory.
+
+    Raises:
+        ExportError: It doesn't read back equal.
+    """
+    assert model.document is not None
+    try:
+        written = read_folder(ModelFolder(staged, None, model.file_name))
+    except ExplorerError as error:
+        raise ExportError(f"what was written can't be read back, so it was not published: {error}") from None
+    assert written.document is not None
+    # Text is printed from the message, not from its bytes, so there the bytes may be another spelling of the same.
+    same_bytes = model.file_name == constants.SAVED_MODEL_PBTXT or written.document.equals(model.document)
+    if not same_bytes or written.meta_graphs != model.meta_graphs:
+        raise ExportError("what was written doesn't read back equal to the model, so it was not published; try again")
+
+
+def _warmup_left_out(original: SavedModel, model: SavedModel, warmup: Warmup) -> dict[str, str]:
+    """What to do about warm-up records that name what the edits took away.
+
+    Raises:
+        ExportError: There are such records and nobody said what shall become of them.
+    """
+    assert model.path is not None
+    try:
+        records = read_warmup(model.path)
+        broken = [
+            sentence
+            for sentence in contradictions(records, _called_names(model))
+            if sentence not in contradictions(records, _called_names(original))
+        ]
+    except ExplorerError as error:
+        if warmup == "drop":
+            return {constants.WARMUP_FILE: "it can't be read, and dropping it was asked for"}
+        raise ExportError(
+            f"the warm-up records can't be read, so it can't be told whether TensorFlow Serving would load the new "
+            f"version with them: {error}; choose 'drop' to leave them out"
+        ) from None
+    if not broken:
+        return {}
+    if warmup == "drop":
+        return {constants.WARMUP_FILE: "its records name what the edits took away"}
+    if warmup == "rewrite":
+        raise ExportError("rewriting warm-up records is not possible yet; choose 'drop' to leave them out")
+    raise ExportError(
+        f"TensorFlow Serving would refuse the new version, because its warm-up records no longer fit: {broken[0]}; "
+        "choose 'drop' to leave the records out"
+    )
+
+
+def _called_names(model: SavedModel) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Signature key → input keys and output keys, of the meta graph that TensorFlow Serving loads."""
+    serving = next((graph for graph in model.meta_graphs if graph.tags == {"serve"}), model.meta_graphs[0])
+    return {key: (tuple(value.inputs), tuple(value.outputs)) for key, value in serving.signatures.items()}

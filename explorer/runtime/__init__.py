@@ -1,0 +1,1 @@
+"""The one door to TensorFlow: whatever needs it runs in a child process, never in the caller."""
