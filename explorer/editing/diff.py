@@ -84,6 +84,7 @@ def _meta_graph_changes(before: MetaGraph, after: MetaGraph) -> list[Change]:
     first, second = dict(before.signatures), dict(after.signatures)
     pairs = _paired(first, second, lambda one, other: one.key == other.key)
     pairs += _paired(first, second, lambda one, other: one == replace(other, key=one.key))
+    pairs += _paired(first, second, _call_the_same)
     for signature in first.values():
         changes.append(Change("removed", where, "signature", printable_name(signature.key), None))
     for one, other in pairs:
@@ -91,6 +92,16 @@ def _meta_graph_changes(before: MetaGraph, after: MetaGraph) -> list[Change]:
     for signature in second.values():
         changes.append(Change("added", where, "signature", None, printable_name(signature.key)))
     return changes
+
+
+def _call_the_same(one: Signature, other: Signature) -> bool:
+    """Whether two signatures of different keys feed or fetch the same tensors, so that one is the other renamed."""
+
+    def tensors(infos: Mapping[str, TensorInfo]) -> list[str]:
+        return sorted(name for info in infos.values() for name in info.tensor_names)
+
+    inputs, outputs = tensors(one.inputs), tensors(one.outputs)
+    return bool(inputs) and inputs == tensors(other.inputs) or bool(outputs) and outputs == tensors(other.outputs)
 
 
 def _signature_changes(where: str, before: Signature, after: Signature) -> list[Change]:
