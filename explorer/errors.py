@@ -21,7 +21,6 @@ Each message is one sentence or two on one line: what is wrong, where, what was 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 LONGEST_NAME = 200
@@ -150,6 +149,8 @@ class NotFoundError(ExplorerError, LookupError):
         self.what = what
         self.name = name
         self.available = tuple(available)
+        import difflib  # only a slip pays for it
+
         close = difflib.get_close_matches(name, self.available[:5000], n=1)
         hint = f"; did you mean {quoted(close[0])}?" if close else ""
         place = f" in {where}" if where else ""

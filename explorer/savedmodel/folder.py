@@ -21,7 +21,6 @@ from explorer.errors import (
     quoted,
 )
 from explorer.savedmodel import constants
-from explorer.savedmodel.identify import identify
 
 _LARGEST_VERSION = 2**63 - 1
 _MOST_ENTRIES = 100_000
@@ -124,6 +123,8 @@ def find_model(path: str | os.PathLike[str], version: int | None = None) -> Mode
         if folder.name in constants.MODEL_FILE_NAMES and stat.S_ISREG(mode):
             folder = folder.parent
         else:
+            from explorer.savedmodel.identify import identify  # a good path doesn't pay for it
+
             kind, sentence = identify(str(folder))
             raise NotASavedModelError(f"{quoted(text)} {sentence}", text, kind)
     if (file_name := _model_file(folder)) is not None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from explorer.errors import FormatError, NotASavedModelError, quoted
 from explorer.savedmodel import constants
 from explorer.savedmodel.folder import ModelFolder, find_model
-from explorer.savedmodel.identify import identify
 from explorer.savedmodel.model import SavedModel
 from explorer.savedmodel.overlay import Document, FileSource
 from explorer.savedmodel.reader import read_document
@@ -44,6 +43,8 @@ def read_folder(folder: ModelFolder) -> SavedModel:
     try:
         return read_document(Document.of(source), path=folder.path, version=folder.version, file_name=folder.file_name)
     except (FormatError, NotASavedModelError) as error:
+        from explorer.savedmodel.identify import identify  # a good model doesn't pay for it
+
         kind, sentence = identify(path)
         if kind == "unknown" or (kind == "frozen_graph" and isinstance(error, NotASavedModelError)):
             raise type(error)(f"{quoted(path)}: {error}") from None

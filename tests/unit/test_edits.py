@@ -177,7 +177,7 @@ REFUSED: list[tuple[str, Callable[[SavedModel], SavedModel], type[ExplorerError]
     ("linear", lambda m: explorer.set_tags(m, ["a", "a"]), EditError, "twice"),
     ("linear", lambda m: explorer.copy_meta_graph(m, ["serve"]), EditError, "already"),
     ("linear", lambda m: explorer.remove_meta_graph(m), EditError, "last meta graph"),
-    ("linear", lambda m: explorer.remove_signature(m, "prediction", tags=["train"]), NotFoundError, ""serve"),
+    ("linear", lambda m: explorer.remove_signature(m, "prediction", tags=["train"]), NotFoundError, "'serve'"),
     ("several_meta_graphs", lambda m: explorer.remove_signature(m, "x", tags=["gpu"]), NotFoundError, "gpu,serve"),
     ("keras3", lambda m: explorer.rename_output(m, "serve", "output_0", "x"), UnsupportedEditError, "not possible yet"),
     ("keras3", lambda m: explorer.rename_input(m, "serve", "size", "x"), UnsupportedEditError, "not possible yet"),

@@ -1,0 +1,398 @@
+"""The graph of a meta graph without TensorFlow: nodes, functions, tensors with dtype and shape, what depends on what.
+
+Names and edges are read in one pass; dtypes and shapes are worked out when a tensor is asked for, from the definitions
+and the ``_output_shapes`` that the file carries. Nothing here recurs, so a graph may be as deep as it likes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from explorer.errors import FormatError
+from explorer.savedmodel import records
+from explorer.savedmodel.model import DType, MetaGraph, Shape
+from explorer.savedmodel.nodes import Node, read_nodes
+from explorer.savedmodel.op_defs import OP, UNKNOWN, OpDef, output_types, read_op_def
+from explorer.savedmodel.overlay import Document, Piece
+from explorer.savedmodel.reader import GRAPH_DEF, META_INFO_DEF, STRIPPED_OP_LIST, fields_of
+from explorer.savedmodel.records import LENGTH
+from explorer.savedmodel.wire import Field, payload
+
+__all__ = ["FunctionInfo", "Graph", "GraphTensor", "Node", "Reach", "has_graph", "read_graph", "split_tensor_name"]
+
+PLACEHOLDER_OPS: Final = frozenset({"Placeholder", "PlaceholderV2"})
+"""Ops that have no value unless one is fed; ``PlaceholderWithDefault`` is not among them."""
+
+_FUNCTION: Final = 1 << 3 | LENGTH  # function.proto, FunctionDefLibrary.function
+_SIGNATURE: Final = 1 << 3 | LENGTH  # function.proto, FunctionDef.signature
+
+_MOST_GRAPHS_KEPT: Final = 8
+_LONGEST_INDEX: Final = 9
+_MOST_UNKNOWN: Final = 1000  # outputs of one node of an unknown op that are listed
+
+
+@dataclass(frozen=True, slots=True)
+class GraphTensor:
+    """An output of a node.
+
+    Attributes:
+        name: ``node:index``.
+        dtype: Its dtype; number 0 where the file doesn't say.
+        shape: Its shape; of unknown rank where the file doesn't say.
+        op: The op of the node.
+        node: The name of the node.
+    """
+
+    name: str
+    dtype: DType
+    shape: Shape
+    op: str
+    node: str
+
+    def __str__(self) -> str:
+        return f"{self.dtype}{self.shape}"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionInfo:
+    """A function of the graph's library.
+
+    Attributes:
+        name: The name by which nodes call it.
+        args: Name and dtype of each argument, captured values included.
+        results: Name and dtype of each result.
+    """
+
+    name: str
+    args: tuple[tuple[str, DType], ...]
+    results: tuple[tuple[str, DType], ...]
+
+
+class Reach(NamedTuple):
+    """What some tensors depend on.
+
+    Attributes:
+        nodes: The names of the nodes that run for them.
+        met: The fed tensors that were come upon on the way, beyond which nothing runs.
+    """
+
+    nodes: set[str]
+    met: set[str]
+
+
+def has_graph(meta_graph: MetaGraph) -> bool:
+    """Whether there are bytes to read a graph from: not so for a model that was made by ``from_dict``."""
+    return meta_graph.document is not None and meta_graph.field is not None
+
+
+def read_graph(meta_graph: MetaGraph) -> Graph:
+    """Reads the graph of a meta graph.
+
+    Models that share the bytes of a graph, as a model does before and after an edit of its signatures, share one
+    ``Graph``. The last few graphs are kept.
+
+    Args:
+        meta_graph: One that was read from a file.
+
+    Returns:
+        The graph; an empty one where the file has none.
+
+    Raises:
+        FormatError: The graph is corrupt, or the meta graph was made from data.
+    """
+    document, field = meta_graph.document, meta_graph.field
+    if document is None or field is None:
+        raise FormatError("a meta graph that was made from data has no graph; open a SavedModel to read one")
+    graph_def = _joined(document, fields_of(document, field, GRAPH_DEF))
+    op_lists = [
+        op_list
+        for info in fields_of(document, field, META_INFO_DEF)
+        for op_list in fields_of(document, info, STRIPPED_OP_LIST)
+    ]
+    with _reading:  # two threads that ask at once get one graph, too
+        return _read_pieces(graph_def, _joined(document, op_lists))
+
+
+def split_tensor_name(tensor_name: str) -> tuple[str, int | None]:
+    """A tensor name as node and index; the index is None for a bare op name, and for what is no index."""
+    node, colon, index = tensor_name.rpartition(":")
+    if colon and index.isascii() and index.isdecimal() and len(index) <= _LONGEST_INDEX:
+        return node, int(index)
+    return tensor_name, None
+
+
+class Graph:
+    """A GraphDef with the op definitions that explain it. Made by :func:`read_graph`.
+
+    Attributes:
+        nodes: The nodes by name, in file order; of two with one name the last.
+        node_count: How many nodes the file has.
+    """
+
+    def __init__(self, document: Document, op_list: Document) -> None:
+        self._document = document
+        self._op_list = op_list
+        found = read_nodes(document)
+        self.nodes: Mapping[str, Node] = MappingProxyType(found.nodes)
+        self.node_count = found.node_count
+        self._libraries = found.libraries
+        self._known_types: dict[str, tuple[DType, ...] | None] = {}
+
+    @property
+    def function_count(self) -> int:
+        """How many functions the library has."""
+        return len(self.functions)
+
+    @cached_property
+    def functions(self) -> Mapping[str, FunctionInfo]:
+        """The functions of the library by name."""
+        return MappingProxyType(
+            {
+                name: FunctionInfo(
+                    name,
+                    tuple((arg.name, DType(arg.type_number)) for arg in signature.inputs),
+                    tuple((arg.name, DType(arg.type_number)) for arg in signature.outputs),
+                )
+                for name, signature in self._function_signatures.items()
+            }
+        )
+
+    def tensor(self, tensor_name: str) -> GraphTensor | None:
+        """The tensor with a name such as ``x:0``.
+
+        Args:
+            tensor_name: Node and index; a bare op name names no tensor.
+
+        Returns:
+            The tensor, or None where there is no such node or it has fewer outputs. Where the op is unknown, every
+            index is believed.
+        """
+        name, index = split_tensor_name(tensor_name)
+        node = self.nodes.get(name)
+        if node is None or index is None:
+            return None
+        types = self._types(node)
+        if types is not None and index >= len(types):
+            return None
+        return self._tensor(node, index, UNKNOWN if types is None else types[index])
+
+    def output_count(self, node_name: str) -> int | None:
+        """How many outputs a node has; None where there is no such node, or its op is unknown."""
+        node = self.nodes.get(node_name)
+        types = None if node is None else self._types(node)
+        return None if types is None else len(types)
+
+    def tensors(self) -> Iterator[GraphTensor]:
+        """Every tensor, in file order; of a node with an unknown op those that the file mentions."""
+        for node in self.nodes.values():
+            for index, dtype in enumerate(self._mentioned_types(node)):
+                yield self._tensor(node, index, dtype)
+
+    def search(
+        self, text: str, *, dtype: DType | None = None, shape: Shape | None = None, limit: int = 50
+    ) -> list[GraphTensor]:
+        """Finds tensors by a part of their name or op, in any case of letters.
+
+        Args:
+            text: The part; with an index (``add:0``) it is a tensor of a node with that part.
+            dtype: Only tensors of this dtype, references to it included.
+            shape: Only tensors that can have this shape.
+            limit: The most that are returned.
+
+        Returns:
+            The tensors, best first: the name itself, the op itself, names that begin so, names with a part (between
+            slashes) that begins so, then any others; among equals the shorter name.
+        """
+        if limit < 1:
+            return []
+        wanted = text.strip().lower()
+        node_text, index = split_tensor_name(wanted)
+        ranked = []
+        for order, node in enumerate(self.nodes.values()):
+            rank = _rank(node_text, node.name.lower(), node.op.lower()) if node_text else 0
+            if rank is not None:
+                ranked.append((rank, len(node.name) if node_text else 0, order, node))
+        ranked.sort(key=lambda entry: entry[:3])
+        found: list[GraphTensor] = []
+        for *_, node in ranked:
+            for position, known in enumerate(self._mentioned_types(node)):
+                if index not in (None, position) or (dtype is not None and known.base != dtype.base):
+                    continue
+                tensor = self._tensor(node, position, known)
+                if shape is None or tensor.shape.is_compatible_with(shape):
+                    found.append(tensor)
+                    if len(found) >= limit:
+                        return found
+        return found
+
+    def upstream(self, tensor_names: Iterable[str], stop_at: Collection[str] = ()) -> set[str]:
+        """The names of the nodes that run for some tensors; see :meth:`trace`."""
+        return self.trace(tensor_names, stop_at).nodes
+
+    def trace(self, tensor_names: Iterable[str], stop_at: Collection[str] = ()) -> Reach:
+        """Follows data and control inputs back from some tensors.
+
+        A fed tensor takes the place of what computes it; a fed placeholder also answers for control inputs, as in
+        https://github.com/tensorflow/tensorflow/blob/v2.16.1/tensorflow/core/graph/subgraph.cc.
+
+        Args:
+            tensor_names: Where to begin; a bare op name means the op.
+            stop_at: The tensors that are fed.
+
+        Returns:
+            The nodes that run, and which of the fed tensors are used.
+        """
+        nodes = self.nodes
+        fed = {name if split_tensor_name(name)[1] is not None else f"{name}:0" for name in stop_at}
+        fed_nodes = {split_tensor_name(name)[0] for name in fed}
+        fed_placeholders = {name for name in fed_nodes if name in nodes and nodes[name].op in PLACEHOLDER_OPS}
+        reached: set[str] = set()
+        met: set[str] = set()
+        pending: list[str] = list(tensor_names)
+        while pending:
+            edge = pending.pop()
+            if edge[:1] == "^":
+                name = edge[1:]
+                if name in fed_placeholders:
+                    met.add(f"{name}:0")
+                    continue
+            elif edge in fed:
+                met.add(edge)
+                continue
+            elif ":" in edge:
+                name = split_tensor_name(edge)[0]
+            else:
+                name = edge
+                if name in fed_nodes and f"{name}:0" in fed:
+                    met.add(f"{name}:0")
+                    continue
+            if name in reached:
+                continue
+            node = nodes.get(name)
+            if node is not None:
+                reached.add(name)
+                pending.extend(node.inputs)
+        return Reach(reached, met)
+
+    def consumers(self) -> Mapping[str, tuple[str, ...]]:
+        """For each node that others take something from, or run after, the names of those others."""
+        return self._consumers
+
+    @cached_property
+    def _consumers(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {}
+        for node in self.nodes.values():
+            for source in {input_node(edge) for edge in node.inputs}:
+                found.setdefault(source, []).append(node.name)
+        return MappingProxyType({name: tuple(names) for name, names in found.items()})
+
+    @cached_property
+    def _ops(self) -> Mapping[str, OpDef]:
+        ops: dict[str, OpDef] = {}
+        for tag, _, part in records.iter_fields(self._op_list.to_bytes()):
+            if tag == OP << 3 | LENGTH:
+                op = read_op_def(part)
+                ops[op.name] = op
+        return ops
+
+    @cached_property
+    def _function_signatures(self) -> Mapping[str, OpDef]:
+        found: dict[str, OpDef] = {}
+        for library in self._libraries:
+            for tag, _, function in records.iter_fields(payload(self._document, library)):
+                if tag != _FUNCTION:
+                    continue
+                parts = [bytes(part) for inner, _, part in records.iter_fields(function) if inner == _SIGNATURE]
+                signature = read_op_def(b"".join(parts))
+                found[signature.name] = signature
+        return found
+
+    @cached_property
+    def _mentioned(self) -> Mapping[str, int]:
+        """For each node whose tensors others take, one more than the largest index that they take."""
+        largest: dict[str, int] = {}
+        for node in self.nodes.values():
+            for edge in node.inputs:
+                if edge[:1] != "^":
+                    name, index = split_tensor_name(edge)
+                    if (index or 0) >= largest.get(name, 0):
+                        largest[name] = (index or 0) + 1
+        return largest
+
+    def _types(self, node: Node) -> tuple[DType, ...] | None:
+        """The dtypes of a node's outputs, None where its op is unknown; kept, because searches ask again and again."""
+        try:
+            return self._known_types[node.name]
+        except KeyError:
+            op = self._ops.get(node.op) or self._function_signatures.get(node.op)
+            if op is None:
+                types = None
+            else:
+                types = output_types(op, node.attrs.get) if op.outputs else ()
+            return self._known_types.setdefault(node.name, types)
+
+    def _mentioned_types(self, node: Node) -> tuple[DType, ...]:
+        """The dtypes of a node's outputs, where its op is unknown of those that the file mentions."""
+        types = self._types(node)
+        if types is not None:
+            return types
+        shapes = node.attrs.get("_output_shapes")
+        known = () if shapes is None else shapes.shapes() or ()
+        return (UNKNOWN,) * max(len(known), min(self._mentioned.get(node.name, 0), _MOST_UNKNOWN))
+
+    def _tensor(self, node: Node, index: int, dtype: DType) -> GraphTensor:
+        attrs = node.attrs
+        shape = None
+        if "_output_shapes" in attrs:
+            shape = attrs["_output_shapes"].shape_at(index)
+        elif node.op in PLACEHOLDER_OPS and index == 0 and "shape" in attrs:
+            shape = attrs["shape"].shape()
+        return GraphTensor(f"{node.name}:{index}", dtype, Shape(None) if shape is None else shape, node.op, node.name)
+
+
+def input_node(edge: str) -> str:
+    """The node that an entry of ``Node.inputs`` refers to."""
+    if edge[:1] == "^":
+        return edge[1:]
+    return split_tensor_name(edge)[0] if ":" in edge else edge
+
+
+def _rank(text: str, name: str, op: str) -> int | None:
+    if text in name:
+        if text == name:
+            return 0
+        if name.startswith(text):
+            return 2
+        return 3 if f"/{text}" in name else 4
+    if text in op:
+        return 1 if text == op else 5
+    return None
+
+
+_reading = threading.RLock()
+
+
+@lru_cache(maxsize=_MOST_GRAPHS_KEPT)
+def _read_pieces(graph_def: tuple[Piece, ...], op_list: tuple[Piece, ...]) -> Graph:
+    return Graph(Document(graph_def), Document(op_list))
+
+
+def _joined(document: Document, fields: Iterable[Field]) -> tuple[Piece, ...]:
+    """The payloads of some fields one after the other, which is how protobuf merges a message given in parts.
+
+    Neighbouring ranges of one source become one, so that a graph is recognised however edits cut the file up.
+    """
+    pieces: list[Piece] = []
+    for field in fields:
+        for piece in document.slice(field.value_start, field.end):
+            last = pieces[-1] if pieces else None
+            if last is not None and last.source is piece.source and last.offset + last.length == piece.offset:
+                pieces[-1] = Piece(last.source, last.offset, last.length + piece.length)
+            else:
+                pieces.append(piece)
+    return tuple(pieces)
