@@ -1,0 +1,43 @@
+"""Warm-up records of TensorFlow Serving, written byte by byte.
+
+A TFRecord is a length, the masked CRC-32C of the length, the data, and the masked CRC-32C of the data
+(https://www.tensorflow.org/tutorials/load_data/tfrecord); the data is a PredictionLog
+(https://github.com/tensorflow/serving/blob/master/tensorflow_serving/apis/prediction_log.proto).
+"""
+
+from __future__ import annotations
+
+import struct
+
+from recipes.messages import DT_FLOAT, entry, field, shape
+
+_CASTAGNOLI = 0x82F63B78
+
+
+def predict_record(model_name: str, signature_name: str, input_key: str, values: list[float]) -> bytes:
+    """The record of one Predict request with one float32[?] input."""
+    model_spec = field(1, model_name) + field(3, signature_name)
+    tensor = field(1, DT_FLOAT) + field(2, shape([len(values)])) + field(4, struct.pack(f"<{len(values)}f", *values))
+    request = field(1, model_spec) + entry(2, input_key, tensor)
+    prediction_log = field(6, field(1, request))
+    return tf_record(prediction_log)
+
+
+def tf_record(data: bytes) -> bytes:
+    """One record of a TFRecord file."""
+    length = struct.pack("<Q", len(data))
+    return length + struct.pack("<I", _masked(length)) + data + struct.pack("<I", _masked(data))
+
+
+def _masked(data: bytes) -> int:
+    crc = _crc32c(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _crc32c(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (_CASTAGNOLI if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
