@@ -16,12 +16,13 @@ from explorer.savedmodel.model import SavedModel
 from explorer.savedmodel.opening import read_folder
 from explorer.savedmodel.overlay import Document, FileSource
 from explorer.savedmodel.reader import read_document
-from explorer.savedmodel.warmup import contradictions, read_warmup
 
 LARGEST_MODEL_FILE = 2**31 - 1
 """Protobuf's own limit: nobody can parse a longer ``saved_model.pb``."""
 
 Warmup = Literal["refuse", "drop", "rewrite"]
+
+_STALE_WARMUP = "stale_warmup"  # the check's code for warm-up records that TensorFlow Serving would refuse
 
 
 def export(
@@ -90,15 +91,18 @@ def export_version(
         raise ExportError(
             f"the model file would have {model.document.size} bytes; protobuf reads at most {LARGEST_MODEL_FILE}"
         )
-    original = _original(model)
-    if faults := new_errors(check(original), check(model)):
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        raise ExportError(f"the edits would break the model, so nothing was written: {faults[0].message}{more}")
-    is_edited = not model.document.equals(model.source)
+    faults = new_errors(check(_original(model)), check(model))
+    harmful = [fault for fault in faults if fault.code != _STALE_WARMUP]
+    if harmful:
+        more = f" (and {len(harmful) - 1} more)" if len(harmful) > 1 else ""
+        raise ExportError(f"the edits would break the model, so nothing was written: {harmful[0].message}{more}")
     leave_out = {}
-    if is_edited:
+    if not model.document.equals(model.source):
         leave_out[constants.FINGERPRINT] = "the edits made it stale; no loader checks it"
-        leave_out.update(_warmup_left_out(original, model, warmup))
+    if len(harmful) < len(faults):
+        leave_out[constants.WARMUP_FILE] = _why_warmup_goes(
+            warmup, next(fault.message for fault in faults if fault.code == _STALE_WARMUP)
+        )
     return publish(
         model.path,
         base_path,
@@ -158,40 +162,14 @@ def _verify(model: SavedModel, staged: Path) -> None:
         raise ExportError("what was written doesn't read back equal to the model, so it was not published; try again")
 
 
-def _warmup_left_out(original: SavedModel, model: SavedModel, warmup: Warmup) -> dict[str, str]:
-    """What to do about warm-up records that name what the edits took away.
+def _why_warmup_goes(warmup: Warmup, message: str) -> str:
+    """Why the warm-up records are left out, where the edits made TensorFlow Serving refuse them.
 
     Raises:
-        ExportError: There are such records and nobody said what shall become of them.
+        ExportError: Nobody said that they shall be.
     """
-    assert model.path is not None
-    try:
-        records = read_warmup(model.path)
-        broken = [
-            sentence
-            for sentence in contradictions(records, _called_names(model))
-            if sentence not in contradictions(records, _called_names(original))
-        ]
-    except ExplorerError as error:
-        if warmup == "drop":
-            return {constants.WARMUP_FILE: "it can't be read, and dropping it was asked for"}
-        raise ExportError(
-            f"the warm-up records can't be read, so it can't be told whether TensorFlow Serving would load the new "
-            f"version with them: {error}; choose 'drop' to leave them out"
-        ) from None
-    if not broken:
-        return {}
     if warmup == "drop":
-        return {constants.WARMUP_FILE: "its records name what the edits took away"}
+        return "its records name what the edits took away"
     if warmup == "rewrite":
         raise ExportError("rewriting warm-up records is not possible yet; choose 'drop' to leave them out")
-    raise ExportError(
-        f"TensorFlow Serving would refuse the new version, because its warm-up records no longer fit: {broken[0]}; "
-        "choose 'drop' to leave the records out"
-    )
-
-
-def _called_names(model: SavedModel) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Signature key → input keys and output keys, of the meta graph that TensorFlow Serving loads."""
-    serving = next((graph for graph in model.meta_graphs if graph.tags == {"serve"}), model.meta_graphs[0])
-    return {key: (tuple(value.inputs), tuple(value.outputs)) for key, value in serving.signatures.items()}
+    raise ExportError(f"{message}; choose 'drop' to leave the warm-up records out")
