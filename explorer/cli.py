@@ -70,7 +70,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="explorer", description="See, change and re-export TensorFlow SavedModels, without TensorFlow."
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    # Without prog, argparse formats a usage line to find it out, for which it imports shutil and all archive formats.
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser, prog="explorer"
+    )
 
     show = commands.add_parser("show", help="list meta graphs, tags and signatures")
     show.add_argument("path", metavar="PATH", help="a base path, a version folder or a saved_model.pb")

@@ -8,64 +8,11 @@ checkpoints and ``keras_metadata.pb`` refer to them by position.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from explorer.errors import EditError, FormatError, listed, quoted
+from explorer.errors import EditError, listed, quoted
 from explorer.savedmodel import wire
 from explorer.savedmodel.model import MetaGraph
+from explorer.savedmodel.object_names import LOCAL_NAME, Child, signature_children
 from explorer.savedmodel.overlay import Change, Document, insertion_after, removal, replacement
-from explorer.savedmodel.reader import OBJECT_GRAPH_DEF, fields_of
-from explorer.savedmodel.wire import LENGTH, VARINT, Field
-
-# saved_object_graph.proto: SavedObjectGraph.nodes, SavedObject.children
-NODES, CHILDREN = 1, 1
-# trackable_object_graph.proto: ObjectReference
-NODE_ID, LOCAL_NAME = 1, 2
-
-_SCAN_WINDOW = 1 << 16
-
-
-class Child(NamedTuple):
-    """A named reference from one node of the object graph to another.
-
-    Attributes:
-        name: The name under which the child hangs.
-        node_id: The position of the child among the nodes.
-        field: The ``ObjectReference`` in the document.
-    """
-
-    name: str
-    node_id: int
-    field: Field
-
-
-def signature_children(meta_graph: MetaGraph) -> tuple[Child, ...] | None:
-    """The names that ``tf.saved_model.load`` gives the signatures.
-
-    Args:
-        meta_graph: A meta graph that was read from a file.
-
-    Returns:
-        The children of the signature map, or None where the object graph has no signature map.
-
-    Raises:
-        FormatError: The object graph is corrupt.
-    """
-    document = _document(meta_graph)
-    nodes = [
-        node
-        for graph in fields_of(document, meta_graph.field, OBJECT_GRAPH_DEF)
-        for node in wire.scan(document, graph, _SCAN_WINDOW)
-        if node.number == NODES and node.wire_type == LENGTH
-    ]
-    if not nodes:
-        return None
-    for child in _children(document, nodes[0]):
-        if child.name == "signatures":
-            if child.node_id >= len(nodes):
-                raise FormatError(f"the object graph refers to node {child.node_id}, but has only {len(nodes)}")
-            return tuple(_children(document, nodes[child.node_id]))
-    return None
 
 
 def rename_child(meta_graph: MetaGraph, signature_key: str, new_key: str) -> list[Change]:
@@ -105,19 +52,6 @@ def _child(meta_graph: MetaGraph, signature_key: str) -> Child:
         f"{listed(child.name for child in children)}: a server and tf.saved_model.load already see two models here, "
         "and an edit of one would hide that"
     )
-
-
-def _children(document: Document, node: Field) -> list[Child]:
-    children = []
-    for field in fields_of(document, node, CHILDREN):
-        name, node_id = "", 0
-        for part in wire.scan(document, field):
-            if part.number == NODE_ID and part.wire_type == VARINT:
-                node_id = wire.number(document, part)
-            elif part.number == LOCAL_NAME:
-                name = wire.text(document, part, "a name in the object graph")
-        children.append(Child(name, node_id, field))
-    return children
 
 
 def _named(document: Document, child: Child, name: str) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -94,7 +94,7 @@ def read_graph(meta_graph: MetaGraph) -> Graph:
     """Reads the graph of a meta graph.
 
     Models that share the bytes of a graph, as a model does before and after an edit of its signatures, share one
-    ``Graph``. The last few graphs are kept.
+    ``Graph``, which lives as long as they do.
 
     Args:
         meta_graph: One that was read from a file.
@@ -261,15 +261,10 @@ class Graph:
                 if name in fed_placeholders:
                     met.add(f"{name}:0")
                     continue
-            elif edge in fed:
-                met.add(edge)
-                continue
-            elif ":" in edge:
-                name = split_tensor_name(edge)[0]
             else:
-                name = edge
-                if name in fed_nodes and f"{name}:0" in fed:
-                    met.add(f"{name}:0")
+                name, index = split_tensor_name(edge) if ":" in edge else (edge, None)
+                if name in fed_nodes and (tensor_name := f"{name}:{index or 0}") in fed:
+                    met.add(tensor_name)
                     continue
             if name in reached:
                 continue
@@ -377,9 +372,18 @@ def _rank(text: str, name: str, op: str) -> int | None:
 _reading = threading.RLock()
 
 
-@lru_cache(maxsize=_MOST_GRAPHS_KEPT)
 def _read_pieces(graph_def: tuple[Piece, ...], op_list: tuple[Piece, ...]) -> Graph:
-    return Graph(Document(graph_def), Document(op_list))
+    if not graph_def:
+        return Graph(Document(()), Document(op_list))
+    # Kept with the file that the graph begins in, so that both go when the last model over the file goes.
+    kept = graph_def[0].source.derived
+    graph = kept.get((graph_def, op_list))
+    if not isinstance(graph, Graph):
+        graph = Graph(Document(graph_def), Document(op_list))
+        if len(kept) >= _MOST_GRAPHS_KEPT:
+            del kept[next(iter(kept))]
+        kept[graph_def, op_list] = graph
+    return graph
 
 
 def _joined(document: Document, fields: Iterable[Field]) -> tuple[Piece, ...]:

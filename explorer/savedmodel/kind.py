@@ -10,22 +10,13 @@ from typing import Any
 
 from explorer.errors import ExplorerError
 from explorer.savedmodel import constants, wire
+from explorer.savedmodel.assets import read_assets
 from explorer.savedmodel.model import MetaGraph, SavedModel
-from explorer.savedmodel.overlay import Document
-from explorer.savedmodel.reader import (
-    ASSET_FILE_DEF,
-    COLLECTION_DEF,
-    GRAPH_DEF,
-    OBJECT_GRAPH_DEF,
-    fields_of,
-    map_entry,
-)
+from explorer.savedmodel.reader import GRAPH_DEF, OBJECT_GRAPH_DEF, fields_of
 from explorer.savedmodel.wire import LENGTH
 
 # graph.proto: GraphDef; function.proto: FunctionDefLibrary
 _NODE, _LIBRARY, _FUNCTION = 1, 2, 1
-# meta_graph.proto: CollectionDef.any_list
-_ANY_LIST = 5
 # saved_object_graph.proto: SavedObject.user_object, SavedUserObject.identifier
 _USER_OBJECT, _IDENTIFIER = 4, 1
 _SCAN_WINDOW = 1 << 16
@@ -63,7 +54,7 @@ class Counts:
 
 def counts(model: SavedModel) -> tuple[Counts, ...]:
     """Counts nodes, functions, variables and assets of every meta graph; variables are shared by all of them."""
-    from explorer.savedmodel.variables import read_variables
+    from explorer.savedmodel.variables import read_variables  # not needed to describe the kind
 
     variables: int | None = None
     variable_bytes: int | None = None
@@ -90,18 +81,7 @@ def _counts(meta_graph: MetaGraph, variables: int | None, variable_bytes: int | 
                 functions += len(
                     [part for part in wire.scan(document, field, _SCAN_WINDOW) if part.number == _FUNCTION]
                 )
-    return Counts(nodes, functions, variables, variable_bytes, _asset_count(document, meta_graph))
-
-
-def _asset_count(document: Document, meta_graph: MetaGraph) -> int:
-    """TensorFlow 2 lists its assets in ``asset_file_def``, TensorFlow 1 in a collection."""
-    listed = len(fields_of(document, meta_graph.field, ASSET_FILE_DEF))
-    for entry in fields_of(document, meta_graph.field, COLLECTION_DEF):
-        key, _, value = map_entry(document, entry)
-        if key == "saved_model_assets" and value is not None:
-            any_lists = fields_of(document, value, _ANY_LIST)
-            listed = max(listed, sum(len(fields_of(document, any_list, 1)) for any_list in any_lists))
-    return listed
+    return Counts(nodes, functions, variables, variable_bytes, len(read_assets(meta_graph)))
 
 
 def describe_kind(model: SavedModel) -> str:

@@ -22,7 +22,13 @@ _COPY_CHUNK = 1 << 20
 
 
 class Source(Protocol):
-    """Bytes that don't change: a file that is held open, or text in memory."""
+    """Bytes that don't change: a file that is held open, or text in memory.
+
+    Attributes:
+        derived: What was worked out from the bytes and is worth keeping as long as they are, by a key of its maker.
+    """
+
+    derived: dict[object, object]
 
     @property
     def size(self) -> int:
@@ -35,10 +41,11 @@ class Source(Protocol):
 class BytesSource:
     """Bytes in memory."""
 
-    __slots__ = ("_data",)
+    __slots__ = ("_data", "derived")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self.derived: dict[object, object] = {}
 
     @property
     def size(self) -> int:
@@ -63,10 +70,11 @@ class FileSource:
         SourceError: It can't be opened, or it is no regular file.
     """
 
-    __slots__ = ("_descriptor", "_identity", "_lock", "path", "size")
+    __slots__ = ("_descriptor", "_identity", "_lock", "derived", "path", "size")
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.derived: dict[object, object] = {}
         self._descriptor = -1
         self._lock = threading.Lock()
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

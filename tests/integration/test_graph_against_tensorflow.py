@@ -235,12 +235,13 @@ def _info(tensor: str | tuple[str, int]) -> Any:
         ({"in": "x:0"}, {"y": "y:0"}, "python_keyword"),
         ({"": "x:0"}, {"y": "y:0"}, "empty_key"),
         ({"x": "x:0"}, {"y": "gone:0"}, "missing_tensor"),
+        ({"x": "gone:0"}, {"y": "y:0"}, "missing_tensor"),
         ({"x": "x:0"}, {"y": "y:4"}, "missing_output"),
         ({"x": "x"}, {"y": "y:0"}, "bare_op_name"),
         ({"x": "x:0"}, {"y": "loss:0"}, "unfed_placeholder"),
         ({"x": "x:0"}, {"y": "label:0"}, "unfed_placeholder"),
         ({"x": "x:0", "x2": "x:0"}, {"y": "y:0"}, "tensor_fed_twice"),
-        ({"x": ("x:0", -5)}, {"y": "y:0"}, "bad_dimension"),
+        ({"x": "x:0"}, {"y": ("y:0", -5)}, "bad_dimension"),
     ],
 )
 def test_model_that_checks_call_refused_is_refused(

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 import explorer
 from explorer import ExplorerError, SavedModel
 from explorer.editing.diff import diff
-from explorer.editing.object_graph import signature_children
 from explorer.editing.recipe import EDITS, apply_edit, apply_recipe, recipe
 from explorer.errors import EditError, NotFoundError, RecipeError, UnsupportedEditError
 from explorer.savedmodel import wire
+from explorer.savedmodel.object_names import signature_children
 from explorer.savedmodel.reader import GRAPH_DEF, fields_of
 
 Open = Callable[[str], SavedModel]

@@ -1,0 +1,149 @@
+"""The names in the object graph of a TensorFlow 2 model that signatures can clash or disagree with.
+
+``tf.saved_model.load`` makes the root's children attributes and takes the signatures from the children of the
+``signature_map`` node. Field numbers are those of ``tensorflow/core/protobuf/saved_object_graph.proto`` and
+``trackable_object_graph.proto``; of each node only these few fields are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from explorer.errors import FormatError
+from explorer.savedmodel import wire
+from explorer.savedmodel.model import MetaGraph, frozen
+from explorer.savedmodel.overlay import Document
+from explorer.savedmodel.reader import OBJECT_GRAPH_DEF, fields_of
+from explorer.savedmodel.wire import LENGTH, VARINT, Field
+
+# SavedObjectGraph.nodes, SavedObject.children, SavedObject.bare_concrete_function
+_NODES, _CHILDREN, _CONCRETE_FUNCTION = 1, 1, 8
+# ObjectReference
+_NODE_ID, LOCAL_NAME = 1, 2
+# SavedBareConcreteFunction.argument_keywords
+_ARGUMENT_KEYWORDS = 2
+
+_SIGNATURES: Final = "signatures"
+_SCAN_WINDOW: Final = 1 << 16
+
+
+class Child(NamedTuple):
+    """A named reference from one node of the object graph to another.
+
+    Attributes:
+        name: The name under which the child hangs.
+        node_id: The position of the child among the nodes.
+        field: The ``ObjectReference`` in the document.
+    """
+
+    name: str
+    node_id: int
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectNames:
+    """Names in an object graph.
+
+    Attributes:
+        root: What the loaded object's attributes are called.
+        signatures: Signature key → the keys of its inputs, None where the file doesn't list them; None in place of
+            the mapping where the object graph has no signature map.
+    """
+
+    root: frozenset[str]
+    signatures: Mapping[str, frozenset[str] | None] | None
+
+
+def read_object_names(meta_graph: MetaGraph) -> ObjectNames | None:
+    """Reads the names in the object graph of a meta graph.
+
+    Args:
+        meta_graph: One that was read from a file.
+
+    Returns:
+        The names, or None where there is no object graph, or an empty one.
+
+    Raises:
+        FormatError: The object graph is corrupt.
+    """
+    nodes = object_nodes(meta_graph)
+    if not nodes or meta_graph.document is None:
+        return None
+    root = frozenset(child.name for child in read_children(meta_graph.document, nodes[0]))
+    signatures = signature_children(meta_graph)
+    if signatures is None:
+        return ObjectNames(root, None)
+    keywords = {child.name: _keywords(meta_graph.document, _node(nodes, child.node_id)) for child in signatures}
+    return ObjectNames(root, frozen(keywords))
+
+
+def object_nodes(meta_graph: MetaGraph) -> list[Field]:
+    """The nodes of the object graph by position; none where there is no object graph.
+
+    Raises:
+        FormatError: The object graph is corrupt.
+    """
+    document = meta_graph.document
+    if document is None or not meta_graph.has_object_graph:
+        return []
+    return [
+        node
+        for graph in fields_of(document, meta_graph.field, OBJECT_GRAPH_DEF)
+        for node in wire.scan(document, graph, _SCAN_WINDOW)
+        if node.number == _NODES and node.wire_type == LENGTH
+    ]
+
+
+def signature_children(meta_graph: MetaGraph) -> tuple[Child, ...] | None:
+    """The names that ``tf.saved_model.load`` gives the signatures.
+
+    Args:
+        meta_graph: One that was read from a file.
+
+    Returns:
+        The children of the signature map, or None where the object graph has no signature map.
+
+    Raises:
+        FormatError: The object graph is corrupt.
+    """
+    nodes = object_nodes(meta_graph)
+    if not nodes or meta_graph.document is None:
+        return None
+    for child in read_children(meta_graph.document, nodes[0]):
+        if child.name == _SIGNATURES:
+            return read_children(meta_graph.document, _node(nodes, child.node_id))
+    return None
+
+
+def read_children(document: Document, node: Field) -> tuple[Child, ...]:
+    """The children of a node, in file order."""
+    children = []
+    for reference in fields_of(document, node, _CHILDREN):
+        name, node_id = "", 0
+        for part in wire.scan(document, reference):
+            if part.number == _NODE_ID and part.wire_type == VARINT:
+                node_id = wire.number(document, part)
+            elif part.number == LOCAL_NAME:
+                name = wire.text(document, part, "a name in the object graph")
+        children.append(Child(name, node_id, reference))
+    return tuple(children)
+
+
+def _node(nodes: list[Field], node_id: int) -> Field:
+    if node_id >= len(nodes):
+        raise FormatError(f"the object graph refers to node {node_id}, but has only {len(nodes)}")
+    return nodes[node_id]
+
+
+def _keywords(document: Document, node: Field) -> frozenset[str] | None:
+    functions = fields_of(document, node, _CONCRETE_FUNCTION)
+    if not functions:
+        return None
+    return frozenset(
+        wire.text(document, keyword, "the name of an argument")
+        for function in functions
+        for keyword in fields_of(document, function, _ARGUMENT_KEYWORDS)
+    )
