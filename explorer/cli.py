@@ -129,13 +129,16 @@ def _show(options: argparse.Namespace) -> None:
         return
     from explorer.render.text import to_text
 
-    counted = None
+    _print(to_text(shown))
     if options.counts:
+        from explorer.render.tables import meta_graphs_table
         from explorer.savedmodel.kind import counts
 
         every = counts(model)
-        counted = [every[model.meta_graphs.index(meta_graph)].to_dict() for meta_graph in shown.meta_graphs]
-    _print(to_text(shown) if counted is None else to_text(shown, counts=counted))
+        counted = {
+            index: every[_position(model, meta_graph)].to_dict() for index, meta_graph in enumerate(shown.meta_graphs)
+        }
+        _print("\n" + to_text(meta_graphs_table(shown, counted)))
 
 
 def _with_counts(model: SavedModel, shown: SavedModel) -> dict[str, Any]:
@@ -189,9 +192,9 @@ def _edit(options: argparse.Namespace) -> None:
     edited = apply_recipe(model, _read_recipe(options.recipe))
     if options.dry_run:
         from explorer.checking.checks import check, new_errors
-        from explorer.render.text import to_text
+        from explorer.render.text import changes_text
 
-        _print(to_text(diff(model, edited)))
+        _print(changes_text(diff(model, edited)))
         if faults := new_errors(check(model), check(edited)):
             raise ExportError(f"an export would be refused: {faults[0].message}")
         return
