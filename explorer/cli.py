@@ -129,7 +129,10 @@ def _show(options: argparse.Namespace) -> None:
         return
     from explorer.render.text import to_text
 
-    _print(to_text(shown))
+    if shown is model:
+        _print(to_text(model))
+    else:  # what a server finds in the model can't be told from a part of it
+        _print("\n\n".join(to_text(meta_graph) for meta_graph in shown.meta_graphs))
     if options.counts:
         from explorer.render.tables import meta_graphs_table
         from explorer.savedmodel.kind import counts
@@ -163,6 +166,8 @@ def _restricted(model: SavedModel, options: argparse.Namespace) -> SavedModel:
     Raises:
         NotFoundError: The model hasn't got it.
     """
+    if options.tags is None and options.signature is None:
+        return model
     from dataclasses import replace
 
     from explorer.savedmodel.model import frozen

@@ -86,6 +86,8 @@ def test_show_can_be_restricted(run: Run, sample_models: Path) -> None:
     _, out, _ = run("show", sample_models / "half_plus_two", "--signature", "regress_x", "--version", 123, "--json")
     data = json.loads(out)
     assert (data["version"], list(data["meta_graphs"][0]["signatures"])) == (123, ["regress_x"])
+    _, out, _ = run("show", sample_models / "several_meta_graphs", "--tags", "gpu,serve")
+    assert "MetaGraph gpu,serve" in out and "finds no meta graph" not in out
     _, out, _ = run("show", sample_models / "several_meta_graphs", "--tags", "serve", "--json", "--counts")
     assert json.loads(out)["meta_graphs"][0]["counts"]["nodes"] > 5
     status, _, err = run("show", sample_models / "several_meta_graphs", "--tags", "gpu")
