@@ -10,8 +10,7 @@ from typing import Final
 
 from explorer.savedmodel import records
 from explorer.savedmodel.model import Shape
-from explorer.savedmodel.records import LENGTH, VARINT
-from explorer.savedmodel.wire import Readable, signed
+from explorer.savedmodel.wire import LENGTH, VARINT, Readable, signed
 
 # AttrValue: field number << 3 | wire type, as records.iter_fields tells them
 _LIST: Final = 1 << 3 | LENGTH

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from explorer.errors import FormatError, quoted
-from explorer.savedmodel.records import FIXED32, LENGTH, VARINT, iter_fields, signed
+from explorer.savedmodel.records import iter_fields
 from explorer.savedmodel.table import read_table
+from explorer.savedmodel.wire import FIXED32, LENGTH, VARINT, signed
 
 OBJECT_GRAPH_KEY: Final = "_CHECKPOINTABLE_OBJECT_GRAPH"
 """The entry with which TF2 matches variables to objects; not a variable."""

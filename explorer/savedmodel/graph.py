@@ -20,8 +20,7 @@ from explorer.savedmodel.nodes import Node, read_nodes
 from explorer.savedmodel.op_defs import OP, UNKNOWN, OpDef, output_types, read_op_def
 from explorer.savedmodel.overlay import Document, Piece
 from explorer.savedmodel.reader import GRAPH_DEF, META_INFO_DEF, STRIPPED_OP_LIST, fields_of
-from explorer.savedmodel.records import LENGTH
-from explorer.savedmodel.wire import Field, payload
+from explorer.savedmodel.wire import LENGTH, Field, payload
 
 __all__ = ["FunctionInfo", "Graph", "GraphTensor", "Node", "Reach", "has_graph", "read_graph", "split_tensor_name"]
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from explorer.savedmodel import records
+from explorer.savedmodel import records, wire
 from explorer.savedmodel.attributes import MOST_ITEMS, Attribute
 from explorer.savedmodel.constants import REF_OFFSET
 from explorer.savedmodel.model import DType
 from explorer.savedmodel.overlay import BytesSource
-from explorer.savedmodel.records import LENGTH, VARINT
+from explorer.savedmodel.wire import LENGTH, VARINT
 
 # OpList
 OP: Final = 1
@@ -151,7 +151,7 @@ def _read_arg(data: memoryview) -> Arg:
         if tag == _ARG_NAME:
             name = records.utf8_text(part, "the name of an argument")
         elif tag == _ARG_TYPE:
-            type_number = records.signed(number)
+            type_number = wire.signed(number)
         elif tag == _ARG_TYPE_ATTR:
             type_attr = records.utf8_text(part, "the name of an attribute")
         elif tag == _ARG_NUMBER_ATTR:

@@ -13,13 +13,7 @@ from functools import cache
 from typing import Final
 
 from explorer.errors import FormatError, SourceError, quoted
-
-VARINT: Final = 0
-FIXED64: Final = 1
-LENGTH: Final = 2
-GROUP_START: Final = 3
-GROUP_END: Final = 4
-FIXED32: Final = 5
+from explorer.savedmodel.wire import FIXED32, FIXED64, GROUP_END, GROUP_START, LENGTH, VARINT
 
 LFS_POINTER_START: Final = b"version https://git-lfs.github.com/spec/"
 """How a Git LFS pointer file begins (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md)."""
@@ -98,11 +92,6 @@ def read_varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
     except IndexError:
         raise FormatError("the data end inside a number", start) from None
     return (value | byte << shift) & 0xFFFFFFFFFFFFFFFF, position + 1
-
-
-def signed(value: int) -> int:
-    """A varint of an ``int32`` or ``int64`` field as the number that was meant: the upper half is negative."""
-    return value - (1 << 64) if value >> 63 else value
 
 
 def utf8_text(payload: bytes | memoryview, what: str) -> str:

@@ -13,7 +13,8 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from explorer.savedmodel.records import LENGTH, iter_fields
+from explorer.savedmodel.records import iter_fields
+from explorer.savedmodel.wire import LENGTH
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pool import DescriptorPool

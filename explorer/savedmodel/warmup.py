@@ -16,7 +16,8 @@ from typing import Final, Literal
 
 from explorer.errors import FormatError, listed, quoted
 from explorer.savedmodel.constants import DEFAULT_SIGNATURE_KEY, WARMUP_FILE
-from explorer.savedmodel.records import LENGTH, is_lfs_pointer, iter_fields, masked_crc32c, read_whole, utf8_text
+from explorer.savedmodel.records import is_lfs_pointer, iter_fields, masked_crc32c, read_whole, utf8_text
+from explorer.savedmodel.wire import LENGTH
 
 LARGEST_WARMUP_BYTES: Final = 256 << 20
 """A larger file is refused; its checksums alone would take a minute."""
