@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from explorer.errors import ExplorerError, FormatError
-from explorer.savedmodel import records, table
+from explorer.savedmodel import records, table, wire
 from explorer.savedmodel.records import iter_fields, masked_crc32c
 from explorer.savedmodel.table import read_table, unpack_snappy
 from explorer.savedmodel.variables import Variable, VariableSlice, read_variables, stored_twice
@@ -373,7 +373,7 @@ def test_fields_of_all_wire_types() -> None:
         (0x29, 0x80 << 56, b""),
         (0x32, 0, b"hi"),
     ]
-    assert records.signed((1 << 64) - 1) == -1
+    assert wire.signed((1 << 64) - 1) == -1
 
 
 @pytest.mark.parametrize(
