@@ -1,0 +1,1 @@
+"""How models, findings, diffs and code look: text, HTML and DataFrames, escaped in one place."""

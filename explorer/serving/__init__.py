@@ -1,0 +1,1 @@
+"""What TensorFlow Serving takes and answers: request bodies made from a signature."""
