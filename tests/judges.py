@@ -1,27 +1,18 @@
-"""Judges: what TensorFlow's own loaders make of a folder."""
+"""Judges: what TensorFlow's own loaders make of a folder. TensorFlow is imported when the first of them is asked."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 
 Answers = dict[str, np.ndarray]
-
-
-@pytest.fixture(scope="session")
-def expected_answers(sample_models: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Model → version → requests with the answers that its script computed."""
-    return json.loads((sample_models / "expected.json").read_text())
 
 
 def as_array(value: Any, dtype: Any) -> np.ndarray:
@@ -112,10 +103,3 @@ def tree(folder: Path) -> dict[str, str]:
         str(path.relative_to(folder)): "" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
     }
-
-
-@pytest.fixture(scope="session")
-def judges() -> SimpleNamespace:
-    """The loaders, by name."""
-    functions: list[Callable[..., Any]] = [run_v1, run_v2, v2_signatures, cpp_load, saved_model_cli, tree]
-    return SimpleNamespace(**{function.__name__: function for function in functions})

@@ -379,9 +379,9 @@ def _expect_one_truth(meta_graph: MetaGraph, edit: str) -> None:
     """Refuses an edit that would reach ``signature_def`` alone."""
     if meta_graph.has_object_graph:
         raise UnsupportedEditError(
-            f"{edit} is not possible yet on a model with an object graph (TensorFlow 2): its signatures stand in the "
-            "graph's functions too, and changing them there needs a generated function; renaming, copying and "
-            "removing a signature, its method name and the tags can be edited"
+            f"this edit ({edit}) is not possible yet on a model with an object graph (TensorFlow 2): there the signature "
+            "stands in the graph's functions too, and needs a generated one; what can be edited is the signature as a "
+            "whole (rename, copy, remove), its method name, and the tags"
         )
 
 

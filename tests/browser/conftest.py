@@ -1,4 +1,4 @@
-"""A real JupyterLab in headless Chromium: one server and one browser for all tests, a fresh page and kernel for each."""
+"""A real JupyterLab in headless Chromium: one server and browser for all tests, a fresh page and kernel for each."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 STEP_MS = 60_000
 """The longest that one step may take: a busy machine with two cores has needed 24 s for the first one."""
+
+expect.set_options(timeout=STEP_MS)
 
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
@@ -109,7 +111,7 @@ def open_file(
         page.wait_for_function("window.jupyterapp !== undefined")
         _within_step(page, WAIT_FOR_KERNEL)
         page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
-        expect(page.locator("body")).to_have_attribute("data-jp-theme-name", THEMES[theme], timeout=STEP_MS)
+        expect(page.locator("body")).to_have_attribute("data-jp-theme-name", THEMES[theme])
         if run:
             run_all_cells(page)
         return page

@@ -124,7 +124,7 @@ def start_lab(home: Path, repository: Path) -> tuple[LabServer, subprocess.Popen
 
 
 def stop_lab(process: subprocess.Popen[bytes]) -> None:
-    """Ends the server and the kernels in its process group."""
+    """Ends the server, which ends its kernels; by force when it doesn't within 20 s."""
     for kind in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, kind)

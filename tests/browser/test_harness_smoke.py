@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-GREETER = """
+GREETER = """\
 import ipywidgets as widgets
 name = widgets.Text(description="Name")
 button = widgets.Button(description="Greet")
-answer = widgets.HTML()
-button.on_click(lambda _: setattr(answer, "value", "<b>hello, " + name.value + "</b>"))
-widgets.VBox([name, button, answer])
-"""
+answer = widgets.Label()
+button.on_click(lambda _: setattr(answer, "value", "hello, " + name.value))
+widgets.VBox([name, button, answer])"""
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ TF2_CASES = [
 
 @pytest.mark.parametrize(("name", "key"), TF2_CASES)
 def test_signature_edits_of_tf2_models_reach_both_truths(
-    name: str, key: str, sample_models: Path, tmp_path: Path, judges: SimpleNamespace, expected_answers: Any
+    name: str, key: str, sample_models: Path, tmp_path: Path, judges: ModuleType, expected_answers: Any
 ) -> None:
     """Rename, copy and remove: signature_def and tf.saved_model.load agree, and the outputs are the same bits."""
     model = explorer.open_saved_model(sample_models / name)
@@ -105,7 +105,7 @@ TF1_EDITS: list[tuple[str, Edit, str, dict[str, str], dict[str, str]]] = [
 )
 def test_edits_of_tf1_models_keep_the_numbers(
     edit: Edit, key: str, inputs: dict[str, str], outputs: dict[str, str],
-    sample_models: Path, tmp_path: Path, judges: SimpleNamespace, expected_answers: Any,
+    sample_models: Path, tmp_path: Path, judges: ModuleType, expected_answers: Any,
 ) -> None:  # fmt: skip
     """Each edit of signature_def: v1, v2 and the C++ loader take it, and the answers are the same bits."""
     model = explorer.open_saved_model(sample_models / "linear")
@@ -121,7 +121,7 @@ def test_edits_of_tf1_models_keep_the_numbers(
 
 
 def test_inputs_and_outputs_can_be_pointed_at_interior_tensors(
-    sample_models: Path, tmp_path: Path, judges: SimpleNamespace
+    sample_models: Path, tmp_path: Path, judges: ModuleType
 ) -> None:
     """The product can be the answer, and then be fed itself."""
     model = explorer.open_saved_model(sample_models / "linear")
@@ -139,7 +139,7 @@ def test_inputs_and_outputs_can_be_pointed_at_interior_tensors(
             assert run(folder, ["serve"], key, {fed: product})[out].tolist() == whole.tolist()
 
 
-def test_tags_and_meta_graphs(sample_models: Path, tmp_path: Path, judges: SimpleNamespace) -> None:
+def test_tags_and_meta_graphs(sample_models: Path, tmp_path: Path, judges: ModuleType) -> None:
     """Meta graphs are retagged, copied and removed, and each loader finds exactly what the tags ask for."""
     model = explorer.open_saved_model(sample_models / "several_meta_graphs")
     model = explorer.remove_meta_graph(model, tags={"train"})
@@ -158,7 +158,7 @@ def test_tags_and_meta_graphs(sample_models: Path, tmp_path: Path, judges: Simpl
     assert "Could not find meta graph" in judges.cpp_load(folder, ["train"])
 
 
-def test_tags_and_method_names_of_tf2_models(sample_models: Path, tmp_path: Path, judges: SimpleNamespace) -> None:
+def test_tags_and_method_names_of_tf2_models(sample_models: Path, tmp_path: Path, judges: ModuleType) -> None:
     """Neither stands in the object graph; both are read by every loader."""
     model = explorer.open_saved_model(sample_models / "keras3")
     model = explorer.set_method_name(model, "serve", "tensorflow/serving/regress")
@@ -171,7 +171,7 @@ def test_tags_and_method_names_of_tf2_models(sample_models: Path, tmp_path: Path
 
 
 def test_a_text_model_stays_text(
-    sample_models: Path, tmp_path: Path, judges: SimpleNamespace, expected_answers: Any
+    sample_models: Path, tmp_path: Path, judges: ModuleType, expected_answers: Any
 ) -> None:
     """A saved_model.pbtxt is edited, written as text again, and TensorFlow computes the same with it."""
     model = explorer.open_saved_model(sample_models / "text_format")

@@ -1,0 +1,1 @@
+"""Panels over one state, each useful alone, and the Explorer that lays them out."""

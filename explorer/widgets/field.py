@@ -1,0 +1,73 @@
+"""A labelled text field that says beside it what is wrong with its text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import traitlets
+
+from explorer.widgets.assets import read_asset
+from explorer.widgets.view import View
+
+
+class Field(View):
+    """A text field whose every text reaches the kernel before the click that follows it.
+
+    Attributes:
+        label: Its accessible name.
+        placeholder: What stands in it while it is empty.
+        problem: What is wrong with the text; empty when nothing is.
+        hint: What stands in the problem's place while there is none.
+        value: The text as far as the kernel knows; set it with :meth:`fill`.
+    """
+
+    _esm = read_asset("field.js")
+
+    label = traitlets.Unicode().tag(sync=True)
+    placeholder = traitlets.Unicode().tag(sync=True)
+    problem = traitlets.Unicode().tag(sync=True)
+    hint = traitlets.Unicode().tag(sync=True)
+    text = traitlets.Unicode().tag(sync=True)
+    turn = traitlets.Int(0).tag(sync=True)
+    focused = traitlets.Bool(False).tag(sync=True)
+    value = traitlets.Unicode()
+
+    def __init__(
+        self,
+        label: str,
+        *,
+        on_submit: Callable[[], object] | None = None,
+        on_escape: Callable[[], object] | None = None,
+        **traits: Any,
+    ) -> None:
+        """Makes a field.
+
+        Args:
+            label: Its accessible name.
+            on_submit: Called for Enter.
+            on_escape: Called for Escape.
+            **traits: Others of the attributes.
+        """
+        super().__init__(label=label, **traits)
+        self._on_submit, self._on_escape = on_submit, on_escape
+        self.on_msg(self._heard)
+
+    def fill(self, text: str, *, focused: bool = False) -> None:
+        """Puts a text into the field, and the cursor if wanted."""
+        self.value = self.text = text
+        self.focused = focused
+        self.turn += 1
+
+    def _heard(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
+        kind = content.get("kind")
+        if kind in ("typed", "submit"):
+            text = str(content.get("text", ""))
+            if content.get("turn", self.turn) == self.turn:
+                self.value = text
+            else:  # typed before the page heard of the last fill, which it has put over it by now
+                self.fill(text)
+        if kind == "submit" and self._on_submit is not None:
+            self._on_submit()
+        if kind == "escape" and self._on_escape is not None:
+            self._on_escape()

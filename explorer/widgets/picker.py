@@ -1,0 +1,111 @@
+"""A field that finds a tensor among many: the kernel searches, the page gets the best few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import traitlets
+
+from explorer.errors import printable_name
+from explorer.savedmodel.graph import GraphTensor
+from explorer.savedmodel.model import DType
+from explorer.widgets.assets import read_asset
+from explorer.widgets.view import View
+
+ANY_DTYPE = ""
+Found = Callable[[Sequence[GraphTensor]], None]
+Search = Callable[[str, DType | None, Found], None]
+"""Looks for a text among tensors of a dtype and hands over what it found, at once or later."""
+
+
+class Picker(View):
+    """A combobox over the tensors of a graph.
+
+    Attributes:
+        label: Its accessible name.
+        placeholder: What stands in it while it is empty.
+        problem: What is wrong with the tensor; empty when nothing is.
+        hint: What stands in the problem's place while there is none.
+        dtypes: What can be chosen to filter by: number as text, and name.
+        dtype: What is chosen of them.
+        value: The name of the tensor, as the graph has it; set it with :meth:`fill`.
+    """
+
+    _esm = read_asset("picker.js")
+
+    label = traitlets.Unicode().tag(sync=True)
+    placeholder = traitlets.Unicode("Type a part of its name or op").tag(sync=True)
+    problem = traitlets.Unicode().tag(sync=True)
+    hint = traitlets.Unicode().tag(sync=True)
+    dtypes = traitlets.List([[ANY_DTYPE, "any dtype"]]).tag(sync=True)
+    dtype = traitlets.Unicode(ANY_DTYPE).tag(sync=True)
+    text = traitlets.Unicode().tag(sync=True)
+    turn = traitlets.Int(0).tag(sync=True)
+    focused = traitlets.Bool(False).tag(sync=True)
+    value = traitlets.Unicode()
+
+    def __init__(
+        self,
+        label: str,
+        search: Search,
+        *,
+        on_submit: Callable[[], object] | None = None,
+        on_escape: Callable[[], object] | None = None,
+        **traits: Any,
+    ) -> None:
+        """Makes a picker.
+
+        Args:
+            label: Its accessible name.
+            search: Finds the tensors.
+            on_submit: Called for Enter when the list of what was found is closed.
+            on_escape: Called for Escape when it is closed.
+            **traits: Others of the attributes.
+        """
+        super().__init__(label=label, **traits)
+        self._search, self._on_submit, self._on_escape = search, on_submit, on_escape
+        self._found: tuple[object, Sequence[GraphTensor]] = (None, ())
+        self.on_msg(self._heard)
+
+    def fill(self, tensor_name: str, *, focused: bool = False) -> None:
+        """Puts the name of a tensor into the field, and the cursor if wanted."""
+        self.value, self.text = tensor_name, printable_name(tensor_name)
+        self.focused = focused
+        self.turn += 1
+
+    def _heard(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
+        kind = content.get("kind")
+        if kind == "search":
+            self._type(str(content.get("text", "")))
+            self._look_up(content.get("request"), str(content.get("dtype", "")))
+        elif kind == "choose":
+            request, found = self._found
+            index = content.get("index")
+            if content.get("request") == request and isinstance(index, int) and 0 <= index < len(found):
+                # The name goes by its place: what the page shows may be its printable form.
+                self.value, self.text = found[index].name, printable_name(found[index].name)
+        elif kind == "submit":
+            self._type(str(content.get("text", "")))
+            if self._on_submit is not None:
+                self._on_submit()
+        elif kind == "escape" and self._on_escape is not None:
+            self._on_escape()
+
+    def _type(self, text: str) -> None:
+        if text != printable_name(self.value):
+            self.value = text
+
+    def _look_up(self, request: object, dtype: str) -> None:
+        # A field that still holds what it was filled with offers everything, not just that.
+        wanted = "" if self.value and printable_name(self.value) == self.text else self.value
+
+        def found(tensors: Sequence[GraphTensor]) -> None:
+            self._found = (request, tensors)
+            items = [
+                {"name": printable_name(tensor.name), "about": f"{tensor}  {printable_name(tensor.op)}"}
+                for tensor in tensors
+            ]
+            self.send({"kind": "results", "request": request, "items": items})
+
+        self._search(wanted, DType(int(dtype)) if dtype.isdecimal() else None, found)
