@@ -379,7 +379,7 @@ def _expect_one_truth(meta_graph: MetaGraph, edit: str) -> None:
     """Refuses an edit that would reach ``signature_def`` alone."""
     if meta_graph.has_object_graph:
         raise UnsupportedEditError(
-            f"this edit ({edit}) is not possible yet on a model with an object graph (TensorFlow 2): there the signature "
+            f"this edit ({edit}) is not possible yet on a model with an object graph (TensorFlow 2): the signature "
             "stands in the graph's functions too, and needs a generated one; what can be edited is the signature as a "
             "whole (rename, copy, remove), its method name, and the tags"
         )

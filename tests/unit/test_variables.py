@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from explorer.errors import ExplorerError, FormatError
-from explorer.savedmodel import records, table, wire
+from explorer.savedmodel import table, wire
 from explorer.savedmodel.records import iter_fields, masked_crc32c
 from explorer.savedmodel.table import read_table, unpack_snappy
 from explorer.savedmodel.variables import Variable, VariableSlice, read_variables, stored_twice
