@@ -32,6 +32,7 @@ function render({ model, el }) {
     model.send({ kind, text: input.value, turn: model.get("turn") });
   };
   input.addEventListener("input", () => {
+    input.dataset.smxTyped = model.get("field_id"); // a click on a button takes it along, see button.js
     clearTimeout(timer);
     timer = setTimeout(() => tell("typed"), PAUSE_MS);
   });
@@ -57,6 +58,15 @@ function render({ model, el }) {
     label.textContent = model.get("label");
     input.placeholder = model.get("placeholder");
   };
+  // A form is filled before it opens, so its field may still be out of sight.
+  const focusWhenSeen = (frames) => {
+    if (input.offsetParent === null && frames > 0) {
+      requestAnimationFrame(() => focusWhenSeen(frames - 1));
+    } else {
+      input.focus();
+      input.select();
+    }
+  };
   const showText = () => {
     if (timer && !model.get("focused")) {
       return; // a suggestion that came while somebody types
@@ -64,11 +74,9 @@ function render({ model, el }) {
     clearTimeout(timer);
     timer = 0;
     input.value = model.get("text");
+    delete input.dataset.smxTyped;
     if (model.get("focused")) {
-      setTimeout(() => {
-        input.focus();
-        input.select();
-      });
+      focusWhenSeen(60);
     }
   };
   const showProblem = () => {

@@ -8,10 +8,10 @@ from typing import Any
 import traitlets
 
 from explorer.widgets.assets import read_asset
-from explorer.widgets.view import View
+from explorer.widgets.view import TextView
 
 
-class Field(View):
+class Field(TextView):
     """A text field whose every text reaches the kernel before the click that follows it.
 
     Attributes:
@@ -58,6 +58,11 @@ class Field(View):
         self.value = self.text = text
         self.focused = focused
         self.turn += 1
+
+    def take(self, text: str) -> None:
+        """Takes over what was typed."""
+        if text != self.value:
+            self.value = text
 
     def _heard(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         kind = content.get("kind")

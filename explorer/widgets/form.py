@@ -76,6 +76,8 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def begin(self, apply_text: str, *heading: Child) -> None:
         """Opens the form, whatever it was about before.
 
+        What its fields begin with is put into them before: who types at once would type into the text to come.
+
         Args:
             apply_text: What the button that makes the edit says.
             *heading: What the form is about.
@@ -170,10 +172,10 @@ class KeyForm(Form):
             make: A new key → the recipe entry.
         """
         self._make, self._before = make, before
-        self.begin(apply_text, heading)
         assign(self.key, label=label)
         # A name that can't be shown as it is can't be typed over either.
         self.key.fill(before if printable_name(before) == before else "", focused=True)
+        self.begin(apply_text, heading)
         self.check()
 
     def entry(self) -> Entry | None:
@@ -233,10 +235,10 @@ class TensorForm(Form):
         """
         self._make, self._before = make, before
         set_hidden(self.key, not with_key)
-        self.begin(apply_text, heading)
         assign(self.tensor, label=label)
         self.key.fill("", focused=with_key)
         self.tensor.fill(before, focused=not with_key)
+        self.begin(apply_text, heading)
         self.check()
 
     def entry(self) -> Entry | None:

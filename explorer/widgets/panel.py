@@ -12,6 +12,7 @@ from ipywidgets.widgets.widget_string import HTMLStyle
 
 from explorer.render.markup import Child, Markup, element, join, root, style_sheet
 from explorer.state import ExplorerState
+from explorer.widgets.button import Button
 from explorer.widgets.sheet import Sheet
 from explorer.widgets.terms import TERMS
 from explorer.widgets.view import View
@@ -53,7 +54,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.state = state
         self.embedded = embedded
         # Shared by all that is never hidden or sized: each widget would bring two models of its own.
-        self._layout, self._button_style = ipywidgets.Layout(), ipywidgets.ButtonStyle()
+        self._layout = ipywidgets.Layout()
         self._label_style = DescriptionStyle(description_width="initial")
         self._check_style = CheckboxStyle(description_width="initial")
         self._html_style = HTMLStyle(description_width="initial")
@@ -119,17 +120,9 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
         return call
 
-    def button(
-        self, text: str, on_click: Callable[[], object], *, tooltip: str = "", kind: str = ""
-    ) -> ipywidgets.Button:
+    def button(self, text: str, on_click: Callable[[], object], *, tooltip: str = "", kind: str = "") -> Button:
         """A button; ``kind`` is ``"primary"`` for the one that a person most likely wants."""
-        made = ipywidgets.Button(
-            description=text, tooltip=tooltip or None, layout=self._layout, style=self._button_style
-        )
-        if kind:
-            made.add_class(f"smx-{kind}")
-        made.on_click(self.heard(lambda _button: on_click()))
-        return made
+        return Button(text, self.heard(lambda: on_click()), tooltip=tooltip, kind=kind, layout=self._layout)
 
     def html(self, *children: Child) -> ipywidgets.HTML:
         """A piece of a page, made by :mod:`explorer.render.markup`."""
@@ -184,7 +177,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._closed = True
         self.state.unobserve(self._changed, "revision")
         close_all(self)
-        for shared in (self._layout, self._button_style, self._label_style, self._check_style, self._html_style):
+        for shared in (self._layout, self._label_style, self._check_style, self._html_style):
             ipywidgets.Widget.close(shared)
 
     def __repr__(self) -> str:

@@ -94,6 +94,7 @@ function render({ model, el }) {
   };
 
   input.addEventListener("input", () => {
+    input.dataset.smxTyped = model.get("field_id"); // a click on a button takes it along, see button.js
     clearTimeout(timer);
     request += 1; // answers to what was typed before are stale
     awaited = true;
@@ -176,15 +177,22 @@ function render({ model, el }) {
     );
     kind.value = model.get("dtype");
   };
+  // A form is filled before it opens, so its field may still be out of sight.
+  const focusWhenSeen = (frames) => {
+    if (input.offsetParent === null && frames > 0) {
+      requestAnimationFrame(() => focusWhenSeen(frames - 1));
+    } else {
+      input.focus();
+      input.select();
+    }
+  };
   const showText = () => {
     input.value = model.get("text");
+    delete input.dataset.smxTyped;
     kind.value = model.get("dtype");
     open(false);
     if (model.get("focused")) {
-      setTimeout(() => {
-        input.focus();
-        input.select();
-      });
+      focusWhenSeen(60);
     }
   };
   const showProblem = () => {

@@ -11,7 +11,7 @@ from explorer.errors import printable_name
 from explorer.savedmodel.graph import GraphTensor
 from explorer.savedmodel.model import DType
 from explorer.widgets.assets import read_asset
-from explorer.widgets.view import View
+from explorer.widgets.view import TextView
 
 ANY_DTYPE = ""
 Found = Callable[[Sequence[GraphTensor]], None]
@@ -19,7 +19,7 @@ Search = Callable[[str, DType | None, Found], None]
 """Looks for a text among tensors of a dtype and hands over what it found, at once or later."""
 
 
-class Picker(View):
+class Picker(TextView):
     """A combobox over the tensors of a graph.
 
     Attributes:
@@ -77,7 +77,7 @@ class Picker(View):
     def _heard(self, _widget: object, content: dict[str, Any], _buffers: object) -> None:
         kind = content.get("kind")
         if kind == "search":
-            self._type(str(content.get("text", "")))
+            self.take(str(content.get("text", "")))
             self._look_up(content.get("request"), str(content.get("dtype", "")))
         elif kind == "choose":
             request, found = self._found
@@ -86,13 +86,14 @@ class Picker(View):
                 # The name goes by its place: what the page shows may be its printable form.
                 self.value, self.text = found[index].name, printable_name(found[index].name)
         elif kind == "submit":
-            self._type(str(content.get("text", "")))
+            self.take(str(content.get("text", "")))
             if self._on_submit is not None:
                 self._on_submit()
         elif kind == "escape" and self._on_escape is not None:
             self._on_escape()
 
-    def _type(self, text: str) -> None:
+    def take(self, text: str) -> None:
+        """Takes over what was typed: the name of a tensor, or a part of one."""
         if text != printable_name(self.value):
             self.value = text
 

@@ -35,10 +35,10 @@ class MethodForm(Form):
     def start(self, signature_key: str, method_name: str) -> None:
         """Opens it for a signature that has a method name."""
         self._signature_key = signature_key
-        self.begin("Set method name", f"What a server does with signature {printable_name(signature_key)}")
         is_known = method_name in METHOD_NAMES
         self.other.fill("" if is_known or printable_name(method_name) != method_name else method_name)
         assign(self.choice, value=method_name if is_known else _OTHER)
+        self.begin("Set method name", f"What a server does with signature {printable_name(signature_key)}")
         self.check()
 
     def entry(self) -> Entry:
@@ -89,11 +89,11 @@ class SignatureForm(Form):
     def start(self) -> None:
         """Opens it, empty."""
         self._inputs, self._outputs = {}, {}
-        self.begin("Add this signature", "A new signature over tensors of the graph; dtypes and shapes are the graph's")
         self.signature_key.fill("", focused=True)
         self.tensor.fill("")
         self.key.fill("")
         assign(self.method, value=PREDICT_METHOD_NAME)
+        self.begin("Add this signature", "A new signature over tensors of the graph; dtypes and shapes are the graph's")
         self.check()
 
     def entry(self) -> Entry | None:

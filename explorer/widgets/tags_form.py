@@ -46,11 +46,11 @@ class TagsForm(Form):
         self._edit = "copy_meta_graph" if copying else "set_tags"
         tags = printable_tags(meta_graph.tags)
         heading = f"A copy of the meta graph {tags} with these tags" if copying else f"Tags of the meta graph {tags}"
-        self.begin("Add the copy" if copying else "Set tags", heading)
         for tag, box in self.boxes.items():
             assign(box, value=tag in meta_graph.tags)
         others = [tag for tag in meta_graph.tag_list if tag not in TAG_CONSTANTS]
         self.other.fill(", ".join(tag for tag in others if printable_name(tag) == tag and "," not in tag))
+        self.begin("Add the copy" if copying else "Set tags", heading)
         self.check()
 
     def entry(self) -> Entry:

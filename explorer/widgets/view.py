@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
+
 import anywidget
 import traitlets
 
@@ -14,3 +18,33 @@ class View(anywidget.AnyWidget):
     """
 
     hidden = traitlets.Bool(False).tag(sync=True)
+
+
+class TextView(View):
+    """A view that one types into.
+
+    Attributes:
+        field_id: The name by which the page tells what was typed into which field.
+    """
+
+    field_id = traitlets.Unicode().tag(sync=True)
+
+    _by_id: ClassVar[WeakValueDictionary[str, TextView]] = WeakValueDictionary()
+
+    def __init__(self, **traits: Any) -> None:
+        """Makes a view with an identity of its own.
+
+        Args:
+            **traits: Attributes of the view.
+        """
+        super().__init__(field_id=uuid.uuid4().hex, **traits)
+        self._by_id[self.field_id] = self
+
+    @classmethod
+    def with_id(cls, field_id: str) -> TextView | None:
+        """The view that the page means, or None where it is gone."""
+        return cls._by_id.get(field_id)
+
+    def take(self, text: str) -> None:
+        """Takes over what was typed, whether or not the page has told of it before."""
+        raise NotImplementedError

@@ -16,7 +16,7 @@ from chromium import FLAGS, NOT_FOUND, find_chromium
 from jupyter_lab import LabServer, start_lab, stop_lab
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-STEP_MS = 12_000
+STEP_MS = 60_000
 """The longest that one step may take: a busy machine with two cores has needed 24 s for the first one."""
 
 expect.set_options(timeout=STEP_MS)

@@ -194,6 +194,7 @@ def test_every_edit_of_a_signature_is_a_click(explore: Callable[..., Clicks], co
     clicks.pick("Tensor to add", "placeholder", "Placeholder:0")
     clicks.fill("Key of this tensor", "x")
     clicks.press("Use as input")
+    clicks.sees("Tensors of the new signature", "Placeholder:0")
     clicks.pick("Tensor to add", "add", "add:0")
     clicks.fill("Key of this tensor", "y")
     clicks.press("Use as output")
@@ -263,7 +264,7 @@ def test_versions_paths_and_formats_are_chosen(explore: Callable[..., Clicks], c
     clicks.sees("Signatures", "serve")
     clicks.fill("SavedModel path", str(base / "nothing"))
     clicks.press("Open")
-    expect(clicks.page.get_by_text(re.compile("there is nothing at")).first).to_be_visible()
+    expect(clicks.page.get_by_text(re.compile("There is nothing at")).first).to_be_visible()
 
 
 def test_a_tf2_model_is_edited_in_both_truths(explore: Callable[..., Clicks], copy_model: Copy) -> None:

@@ -82,7 +82,7 @@ def shown(widget: ipywidgets.Widget) -> dict[str, Any]:
         name: value
         for name, value in widget.get_state().items()
         if not name.startswith(("_model", "_view", "_anywidget", "_esm", "_css"))
-        and name not in ("layout", "style", "turn")
+        and name not in ("layout", "style", "turn", "field_id")
     }
     children = getattr(widget, "children", ())
     state.pop("children", None)
@@ -158,6 +158,20 @@ def test_updating_equals_building(sample_models: Path, first: str, second: str) 
     built = Explorer(str(sample_models / second))
     assert updated.state.error == ""
     assert shown(updated) == shown(built)
+
+
+def test_a_click_brings_along_what_was_typed(half_plus_two: Explorer, sample_models: Path) -> None:
+    """The click itself says what stands in the fields: the message that tells of the typing may be heard after it.
+
+    JupyterLab sends the messages of widgets to a subshell as soon as it has one, and those of some widgets before
+    others, so that two threads of the kernel hear them. A path that was typed and opened at once was then not opened:
+    the click was heard first, and opened the old path.
+    """
+    header = half_plus_two.header
+    typed = {header.path.field_id: str(sample_models / "linear"), "of a field that is gone": "x"}
+    header.open_button._handle_custom_msg({"kind": "click", "typed": typed}, [])
+    assert half_plus_two.state.error == ""
+    assert set(half_plus_two.state.meta_graph.signatures) == {"prediction"}
 
 
 def test_undo_shows_what_was_shown(half_plus_two: Explorer) -> None:
