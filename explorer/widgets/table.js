@@ -32,6 +32,7 @@ function render({ model, el }) {
   const id = `smx-table-${Math.random().toString(36).slice(2)}`; // each widget has this module to itself
   let order = []; // places in the rows, as shown
   let sorted = { column: -1, down: false };
+  let usual = [];
   let shown = [0, 0];
 
   el.classList.add("smx-table-view");
@@ -75,9 +76,14 @@ function render({ model, el }) {
   };
 
   const showHead = () => {
+    // Which columns say in every row what they say as a rule; a narrow page leaves those out.
+    usual = model.get("columns").map(
+      (one, column) => one.usual !== null && rows().every((row) => String(textOf(row.cells[column])) === one.usual),
+    );
     const line = make("tr");
     model.get("columns").forEach(({ label, kind }, column) => {
       const cell = make("th", kind === "number" ? "smx-number" : "");
+      cell.classList.toggle("smx-usual", usual[column]);
       cell.scope = "col";
       const on = sorted.column === column;
       cell.setAttribute("aria-sort", on ? (sorted.down ? "descending" : "ascending") : "none");
@@ -97,7 +103,7 @@ function render({ model, el }) {
       line.append(cell);
     });
     if (rows().some((row) => row.actions.length)) {
-      const cell = make("th");
+      const cell = make("th", "smx-actions");
       cell.append(make("span", "smx-offscreen", "actions"));
       line.append(cell);
     }
@@ -120,6 +126,7 @@ function render({ model, el }) {
     model.get("columns").forEach(({ kind, header }, column) => {
       const text = String(textOf(row.cells[column]));
       const cell = make(header ? "th" : "td", `smx-${kind}${text.length > LONG ? " smx-long" : ""}`, text);
+      cell.classList.toggle("smx-usual", usual[column]);
       if (header) {
         cell.scope = "row";
       }

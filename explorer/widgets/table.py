@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import traitlets
@@ -26,11 +26,13 @@ class Column:
         label: Its header.
         kind: ``name``, ``text``, ``code``, ``number`` or ``wrap`` (a sentence that may take several lines).
         header: Whether its cells name their rows.
+        usual: What its cells say as a rule. Where all of them do, a narrow page leaves the column out.
     """
 
     label: str
     kind: Literal["name", "text", "code", "number", "wrap"] = "text"
     header: bool = False
+    usual: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Table(View):
             on_action: Called with the action and the row's id when a row's button is clicked.
             **traits: Others of the attributes.
         """
-        shown = [{"label": one.label, "kind": one.kind, "header": one.header} for one in columns]
+        shown = [asdict(one) for one in columns]
         super().__init__(label=label, columns=shown, **traits)
         self._on_action = on_action
         self.on_msg(self._heard)

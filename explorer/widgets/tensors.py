@@ -23,8 +23,8 @@ _COLUMNS = (
     Column("dtype", "code"),
     Column("shape", "code"),
     Column("tensor", "code"),
-    Column("encoding"),
-    Column("default", "code"),
+    Column("encoding", usual="name"),
+    Column("default", "code", usual=""),
 )
 _WORDS = {"in": "input", "out": "output"}
 
