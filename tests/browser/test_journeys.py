@@ -339,6 +339,7 @@ def test_hostile_names_stay_text(
         ("half_plus_two", 1600, "dark"),
         ("linear", 700, "light"),
         ("keras3", 700, "dark"),
+        ("keras3", 1280, "light"),
     ],
 )
 def test_nothing_is_clipped_and_nothing_comes_from_outside(
