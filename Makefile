@@ -14,8 +14,7 @@ export CUDA_VISIBLE_DEVICES ?= -1
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest -v $(PYTEST_ARGS)
 # uv installs in seconds what takes pip minutes; where uv cannot be had, pip does the same.
-INSTALL = if $(PY) -m uv --version >/dev/null 2>&1; \
-	then $(PY) -m uv pip install --python $(PY) $(1); else $(PY) -m pip install $(1); fi
+INSTALL = $$($(PY) -m uv --version >/dev/null 2>&1 && echo $(PY) -m uv pip install --python $(PY) || echo $(PY) -m pip install)
 # Chromium as a browser test finds it: the variable CHROMIUM, then what is on the PATH, then playwright's own.
 HAVE_CHROMIUM = $(PY) tests/browser/chromium.py >/dev/null
 
@@ -43,7 +42,7 @@ setup-test: $(VENV)/.stamp-test
 
 # The stamps say with which setup.cfg the environment was made, so that a second "make" installs nothing.
 $(VENV)/.stamp-python: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
 		echo "Python 3.11, 3.12 or 3.13 is needed, and PYTHON=$(PYTHON) is not one of them" \
 			"($$($(PYTHON) --version 2>&1 | head -n 1)); say for example: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
 		exit 1; }
@@ -54,11 +53,11 @@ $(VENV)/.stamp-python: pyproject.toml
 	@touch $@
 
 $(VENV)/.stamp-lab: $(VENV)/.stamp-python setup.cfg
-	$(call INSTALL,--editable '.[tensorflow,lab]')
+	$(INSTALL) --editable '.[tensorflow,lab]'
 	@touch $@
 
 $(VENV)/.stamp-test: $(VENV)/.stamp-python setup.cfg
-	$(call INSTALL,--editable '.[tensorflow,lab,test]')
+	$(INSTALL) --editable '.[tensorflow,lab,test]'
 	@touch $@ $(VENV)/.stamp-lab
 
 chromium: setup-test
