@@ -5,33 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import traitlets
-
 from explorer.widgets.assets import read_asset
 from explorer.widgets.view import TextView
 
 
 class Field(TextView):
-    """A text field whose every text reaches the kernel before the click that follows it.
-
-    Attributes:
-        label: Its accessible name.
-        placeholder: What stands in it while it is empty.
-        problem: What is wrong with the text; empty when nothing is.
-        hint: What stands in the problem's place while there is none.
-        value: The text as far as the kernel knows; set it with :meth:`fill`.
-    """
+    """A text field; its ``value`` is set with :meth:`fill`."""
 
     _esm = read_asset("field.js")
-
-    label = traitlets.Unicode().tag(sync=True)
-    placeholder = traitlets.Unicode().tag(sync=True)
-    problem = traitlets.Unicode().tag(sync=True)
-    hint = traitlets.Unicode().tag(sync=True)
-    text = traitlets.Unicode().tag(sync=True)
-    turn = traitlets.Int(0).tag(sync=True)
-    focused = traitlets.Bool(False).tag(sync=True)
-    value = traitlets.Unicode()
 
     def __init__(
         self,

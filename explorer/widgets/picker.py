@@ -20,30 +20,18 @@ Search = Callable[[str, DType | None, Found], None]
 
 
 class Picker(TextView):
-    """A combobox over the tensors of a graph.
+    """A combobox over the tensors of a graph; its ``value`` is the name of one, set with :meth:`fill`.
 
     Attributes:
-        label: Its accessible name.
-        placeholder: What stands in it while it is empty.
-        problem: What is wrong with the tensor; empty when nothing is.
-        hint: What stands in the problem's place while there is none.
         dtypes: What can be chosen to filter by: number as text, and name.
         dtype: What is chosen of them.
-        value: The name of the tensor, as the graph has it; set it with :meth:`fill`.
     """
 
     _esm = read_asset("picker.js")
 
-    label = traitlets.Unicode().tag(sync=True)
     placeholder = traitlets.Unicode("Type a part of its name or op").tag(sync=True)
-    problem = traitlets.Unicode().tag(sync=True)
-    hint = traitlets.Unicode().tag(sync=True)
     dtypes = traitlets.List([[ANY_DTYPE, "any dtype"]]).tag(sync=True)
     dtype = traitlets.Unicode(ANY_DTYPE).tag(sync=True)
-    text = traitlets.Unicode().tag(sync=True)
-    turn = traitlets.Int(0).tag(sync=True)
-    focused = traitlets.Bool(False).tag(sync=True)
-    value = traitlets.Unicode()
 
     def __init__(
         self,

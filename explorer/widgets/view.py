@@ -21,13 +21,29 @@ class View(anywidget.AnyWidget):
 
 
 class TextView(View):
-    """A view that one types into.
+    """A labelled view that one types into, and that says beside itself what is wrong with the text.
 
     Attributes:
         field_id: The name by which the page tells what was typed into which field.
+        label: Its accessible name.
+        placeholder: What stands in it while it is empty.
+        problem: What is wrong with the text; empty when nothing is.
+        hint: What stands in the problem's place while there is none.
+        text: What was last put into it.
+        turn: How often something was put into it, by which the page knows what is new.
+        focused: Whether the cursor shall go into it then.
+        value: What is in it as far as the kernel knows.
     """
 
     field_id = traitlets.Unicode().tag(sync=True)
+    label = traitlets.Unicode().tag(sync=True)
+    placeholder = traitlets.Unicode().tag(sync=True)
+    problem = traitlets.Unicode().tag(sync=True)
+    hint = traitlets.Unicode().tag(sync=True)
+    text = traitlets.Unicode().tag(sync=True)
+    turn = traitlets.Int(0).tag(sync=True)
+    focused = traitlets.Bool(False).tag(sync=True)
+    value = traitlets.Unicode()
 
     _by_id: ClassVar[WeakValueDictionary[str, TextView]] = WeakValueDictionary()
 
