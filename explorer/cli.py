@@ -25,6 +25,10 @@ _LARGEST_RECIPE = 16 << 20
 class _Parser(argparse.ArgumentParser):
     """Raises for wrong arguments instead of printing the usage and leaving."""
 
+    def __init__(self, **named: Any) -> None:
+        # Asked for the width of the terminal, argparse imports shutil, and with it every archive format, on each start.
+        super().__init__(formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100), **named)
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
 
@@ -70,10 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="explorer", description="See, change and re-export TensorFlow SavedModels, without TensorFlow."
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
-    # Without prog, argparse formats a usage line to find it out, for which it imports shutil and all archive formats.
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=_Parser, prog="explorer"
-    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     show = commands.add_parser("show", help="list meta graphs, tags and signatures")
     show.add_argument("path", metavar="PATH", help="a base path, a version folder or a saved_model.pb")

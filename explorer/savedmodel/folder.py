@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from explorer.errors import (
     NotASavedModelError,
@@ -26,8 +26,7 @@ _LARGEST_VERSION = 2**63 - 1
 _MOST_ENTRIES = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """A version folder under a base path.
 
     Attributes:
@@ -43,8 +42,7 @@ class Version:
     is_model: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFolder:
+class ModelFolder(NamedTuple):
     """A folder with a SavedModel in it.
 
     Attributes:
@@ -241,8 +239,7 @@ def _describe_folder(folder: Path) -> tuple[str, str]:
     return "no_model", f"is a folder without a saved_model.pb; it holds {listed(names, 5)}"
 
 
-@dataclass(frozen=True, slots=True)
-class FileSize:
+class FileSize(NamedTuple):
     """A file of a model's folder.
 
     Attributes:
