@@ -35,7 +35,7 @@ help:
 lab: setup
 	$(PY) -m jupyterlab --ServerApp.ip=127.0.0.1 $$(test "$$(id -u)" != 0 || echo --allow-root) \
 		--LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
-		$(NOTEBOOK) $(LAB_ARGS)
+		--ServerApp.root_dir="$(CURDIR)" --LabApp.default_url="/lab/tree/$(NOTEBOOK)" $(LAB_ARGS)
 
 setup: $(VENV)/.stamp-lab
 setup-test: $(VENV)/.stamp-test
