@@ -90,11 +90,11 @@ def to_html(thing: object) -> str:
     """
     room = _Room()
     if isinstance(thing, SavedModel):
-        return _page(_model(thing, room))
+        return page(_model(thing, room))
     if isinstance(thing, MetaGraph):
-        return _page(_meta_graph(thing, room))
+        return page(_meta_graph(thing, room))
     if isinstance(thing, Signature):
-        return _page(table_element(tensors_table(thing), room))
+        return page(table_element(tensors_table(thing), room))
     if isinstance(thing, Sequence) and not isinstance(thing, str | bytes):
         from explorer.checking.findings import Finding
         from explorer.editing.diff import Change
@@ -105,24 +105,24 @@ def to_html(thing: object) -> str:
         findings = [item for item in thing if isinstance(item, Finding)]
         if len(findings) == len(thing):
             return findings_html(findings)
-    return _page(table_element(as_table(thing), room))
+    return page(table_element(as_table(thing), room))
 
 
 def findings_html(findings: Iterable[Finding]) -> str:
     """Shows what checks found: severity in words, the message, the fix."""
     every = list(findings)
     if not every:
-        return _page(element("p", "No findings.", class_="sme-note"))
+        return page(element("p", "No findings.", class_="sme-note"))
     kept = _Room().keep(_finding(finding) for finding in every[:MOST_ROWS])
-    return _page(element("ul", kept, class_="sme-findings"), _left_out(len(every) - len(kept), "finding"))
+    return page(element("ul", kept, class_="sme-findings"), _left_out(len(every) - len(kept), "finding"))
 
 
 def diff_html(changes: Iterable[Change]) -> str:
     """Shows what differs between two models: a sign and a word for each, so that colour isn't needed."""
     table = changes_table(changes)
     if not table.rows:
-        return _page(element("p", "No changes.", class_="sme-note"))
-    return _page(table_element(table))
+        return page(element("p", "No changes.", class_="sme-note"))
+    return page(table_element(table))
 
 
 def code_html(lines: str | Iterable[str]) -> str:
@@ -130,7 +130,7 @@ def code_html(lines: str | Iterable[str]) -> str:
     texts = lines.split("\n") if isinstance(lines, str) else list(lines)
     kept = _Room().keep(element("code", text) for text in texts)
     code = element("pre", join(kept, Markup("\n")), class_="sme-code-block", tabindex=0)
-    return _page(code, _left_out(len(texts) - len(kept), "line"))
+    return page(code, _left_out(len(texts) - len(kept), "line"))
 
 
 def table_element(table: Table, room: _Room | None = None, captioned: bool = True) -> Markup:
@@ -158,7 +158,8 @@ def table_element(table: Table, room: _Room | None = None, captioned: bool = Tru
     return join([element("div", content, class_="sme-scroll", role="group", aria_label=label, tabindex=0), note])
 
 
-def _page(*children: Child) -> str:
+def page(*children: Child) -> str:
+    """Pieces of a page as they stand alone, their style sheet with them."""
     return str(root(style_sheet(_css()), *children))
 
 

@@ -10,6 +10,7 @@ import itertools
 from explorer.errors import ExplorerError, FormatError
 from explorer.savedmodel import wire
 from explorer.savedmodel.overlay import Document, FileSource
+from explorer.savedmodel.records import is_lfs_pointer
 
 _HEAD = 1024
 _MOST_FIELDS = 50
@@ -42,7 +43,7 @@ def identify(path: str) -> tuple[str, str]:
         return "unreadable", f"cannot be read: {error}"
     if not head:
         return "empty_file", "is an empty file; copy or download the model again"
-    if head.startswith(b"version https://git-lfs"):
+    if is_lfs_pointer(head):
         size = next((line[5:] for line in head.decode("ascii", "replace").splitlines() if line[:5] == "size "), "?")
         return "lfs_pointer", (
             f"is a Git LFS pointer, not the file itself ({size} bytes, stored elsewhere); "

@@ -8,11 +8,12 @@ from typing import Any
 import ipywidgets
 
 from explorer.errors import printable_name
+from explorer.render.html import page
 from explorer.render.markup import element, join
 from explorer.render.tables import printable_size
 from explorer.state.telling import message_and_fix
 from explorer.widgets.field import Field
-from explorer.widgets.panel import Panel, assign, fallback_page, set_hidden
+from explorer.widgets.panel import Panel, assign, set_hidden
 from explorer.widgets.table import Column, Row, Table
 
 _WARMUP = [("refuse to export", "refuse"), ("leave the records out", "drop")]
@@ -88,9 +89,9 @@ class ExportPanel(Panel):
         """The last export as HTML and text."""
         published = self.state.published
         if published is None:
-            return fallback_page(element("p", "Nothing has been exported yet.")), "Nothing has been exported yet."
+            return page(element("p", "Nothing has been exported yet.")), "Nothing has been exported yet."
         lines = [f"Version {published.version}: {published.path}", self.state.proof, *published.notes]
-        return fallback_page([element("p", line) for line in lines]), "\n".join(map(printable_name, lines))
+        return page([element("p", line) for line in lines]), "\n".join(map(printable_name, lines))
 
     def close(self) -> None:
         """Lets go of the state, as every panel does, and of its progress."""

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import ipywidgets
 
 from explorer.errors import printable_name
+from explorer.render.html import page
 from explorer.render.markup import Markup, element, name_element
 from explorer.savedmodel.model import printable_tags
 from explorer.state.verdict import verdict
 from explorer.widgets.field import Field
-from explorer.widgets.panel import Panel, assign, fallback_page, set_hidden, set_options
+from explorer.widgets.panel import Panel, assign, set_hidden, set_options
 
 _SIGNS = {"good": "●", "warning": "▲", "bad": "✖"}
 
@@ -73,10 +74,10 @@ class Header(Panel):
         """The same as HTML and text."""
         if self.state.model is None:
             sentence = self.state.error or "No SavedModel is open."
-            return fallback_page(element("p", sentence)), sentence
+            return page(element("p", sentence)), sentence
         found = verdict(self.state.model, self.state.findings)
         lines = [f"{self.state.overview.name}  {self.state.overview.facts}", f"{found.word} {found.sentence}"]
-        return fallback_page([element("p", line) for line in lines]), "\n".join(lines)
+        return page([element("p", line) for line in lines]), "\n".join(lines)
 
     def _open(self) -> None:
         self.ask(self.state.open, self.path.value)

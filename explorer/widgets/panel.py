@@ -10,7 +10,7 @@ from ipywidgets.widgets.widget_bool import CheckboxStyle
 from ipywidgets.widgets.widget_description import DescriptionStyle
 from ipywidgets.widgets.widget_string import HTMLStyle
 
-from explorer.render.markup import Child, Markup, element, join, root, style_sheet
+from explorer.render.markup import Child, Markup, element, join
 from explorer.state import ExplorerState
 from explorer.widgets.button import Button
 from explorer.widgets.sheet import Sheet
@@ -220,13 +220,6 @@ def error_markup(sentence: str) -> str:
     return str(element("p", element("strong", "▲ "), sentence, class_="smx-error", role="alert"))
 
 
-def fallback_page(*children: Child) -> str:
-    """Pieces of a page as they stand alone, for views without widgets."""
-    from explorer.render.html import _css
-
-    return str(root(style_sheet(_css()), *children))
-
-
 def close_all(widget: ipywidgets.Widget) -> None:
     """Closes a widget, all that are in it, and their layouts and styles.
 
@@ -268,7 +261,6 @@ __all__ = [
     "assign",
     "close_all",
     "error_markup",
-    "fallback_page",
     "is_hidden",
     "set_hidden",
     "set_options",
