@@ -31,6 +31,10 @@ class Clicks:
         """Types into a field."""
         self.page.get_by_label(label, exact=True).fill(text)
 
+    def holds(self, label: str, text: str) -> None:
+        """Waits until a field holds what the Explorer suggests."""
+        expect(self.page.get_by_label(label, exact=True)).to_have_value(text)
+
     def pick(self, label: str, text: str, tensor: str) -> None:
         """Searches a tensor and takes it by arrow key and Enter, as the keyboard allows."""
         field = self.page.get_by_role("combobox", name=label, exact=True)
@@ -192,10 +196,12 @@ def test_every_edit_of_a_signature_is_a_click(explore: Callable[..., Clicks], co
     clicks.press("Add signature")
     clicks.fill("Key of the new signature", "added")
     clicks.pick("Tensor to add", "placeholder", "Placeholder:0")
+    clicks.holds("Key of this tensor", "Placeholder")
     clicks.fill("Key of this tensor", "x")
     clicks.press("Use as input")
     clicks.sees("Tensors of the new signature", "Placeholder:0")
     clicks.pick("Tensor to add", "add", "add:0")
+    clicks.holds("Key of this tensor", "add")
     clicks.fill("Key of this tensor", "y")
     clicks.press("Use as output")
     clicks.press("Add this signature")
