@@ -20,7 +20,7 @@ def unfed_placeholders(graph: Graph, tensor_names: Iterable[str], fed: Collectio
         tensor_names: What is fetched.
         fed: The tensors that are fed.
     """
-    return sorted(name for name in graph.upstream(tensor_names, fed) if graph.nodes[name].op in PLACEHOLDER_OPS)
+    return list(graph.needs(tensor_names, fed).unfed)
 
 
 def meant_tensors(graph: Graph, fed: Collection[str], placeholder: str, declared: TensorInfo) -> list[str]:

@@ -94,8 +94,8 @@ def _check_dependencies(scope: Scope, graph: Graph) -> Iterator[Finding]:
     fetched = [name for info in signature.outputs.values() for name in tensor_names(info)]
     if signature.is_reserved:  # loaders feed the paths of the assets when they run the init op
         fed |= {asset.tensor_name: "" for asset in read_assets(scope.meta_graph)}
-    reach = graph.trace(fetched, fed)
-    if any(graph.nodes[name].op in PLACEHOLDER_OPS for name in reach.nodes):
+    needs = graph.needs(fetched, fed)
+    if needs.unfed:
         yield from _check_placeholders(scope, graph, fed)
         return
     if signature.is_reserved or not any(graph.tensor(name) for name in fetched):
@@ -103,7 +103,7 @@ def _check_dependencies(scope: Scope, graph: Graph) -> Iterator[Finding]:
     for key, info in signature.inputs.items():
         names = tensor_names(info)
         known = [name for name in names if graph.tensor(name) is not None]
-        if known and not reach.met.intersection(names):
+        if known and not needs.met.intersection(names):
             yield scope.finding(
                 "warning",
                 "unused_input",

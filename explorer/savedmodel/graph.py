@@ -15,23 +15,30 @@ from typing import Final, NamedTuple
 
 from explorer.errors import FormatError
 from explorer.savedmodel import records
+from explorer.savedmodel.edges import PLACEHOLDER_OPS, Edges, Needs, input_node, split_tensor_name
+from explorer.savedmodel.function_library import Function, read_functions
 from explorer.savedmodel.model import DType, MetaGraph, Shape
 from explorer.savedmodel.nodes import Node, read_nodes
 from explorer.savedmodel.op_defs import OP, UNKNOWN, OpDef, output_types, read_op_def
 from explorer.savedmodel.overlay import Document, Piece
 from explorer.savedmodel.reader import GRAPH_DEF, META_INFO_DEF, STRIPPED_OP_LIST, fields_of
-from explorer.savedmodel.wire import LENGTH, Field, payload
+from explorer.savedmodel.wire import LENGTH, Field
 
-__all__ = ["FunctionInfo", "Graph", "GraphTensor", "Node", "Reach", "has_graph", "read_graph", "split_tensor_name"]
-
-PLACEHOLDER_OPS: Final = frozenset({"Placeholder", "PlaceholderV2"})
-"""Ops that have no value unless one is fed; ``PlaceholderWithDefault`` is not among them."""
-
-_FUNCTION: Final = 1 << 3 | LENGTH  # function.proto, FunctionDefLibrary.function
-_SIGNATURE: Final = 1 << 3 | LENGTH  # function.proto, FunctionDef.signature
+__all__ = [
+    "PLACEHOLDER_OPS",
+    "FunctionInfo",
+    "Graph",
+    "GraphTensor",
+    "Needs",
+    "Node",
+    "Reach",
+    "has_graph",
+    "input_node",
+    "read_graph",
+    "split_tensor_name",
+]
 
 _MOST_GRAPHS_KEPT: Final = 8
-_LONGEST_INDEX: Final = 9
 _MOST_UNKNOWN: Final = 1000  # outputs of one node of an unknown op that are listed
 
 
@@ -117,14 +124,6 @@ def read_graph(meta_graph: MetaGraph) -> Graph:
         return _read_pieces(graph_def, _joined(document, op_lists))
 
 
-def split_tensor_name(tensor_name: str) -> tuple[str, int | None]:
-    """A tensor name as node and index; the index is None for a bare op name, and for what is no index."""
-    node, colon, index = tensor_name.rpartition(":")
-    if colon and index.isascii() and index.isdecimal() and len(index) <= _LONGEST_INDEX:
-        return node, int(index)
-    return tensor_name, None
-
-
 class Graph:
     """A GraphDef with the op definitions that explain it. Made by :func:`read_graph`.
 
@@ -133,14 +132,28 @@ class Graph:
         node_count: How many nodes the file has.
     """
 
-    def __init__(self, document: Document, op_list: Document) -> None:
+    def __init__(self, document: Document, op_list: Document, before: Graph | None = None) -> None:
         self._document = document
         self._op_list = op_list
-        found = read_nodes(document)
-        self.nodes: Mapping[str, Node] = MappingProxyType(found.nodes)
-        self.node_count = found.node_count
+        known = before.nodes if before is not None else {}
+        found = read_nodes(document, 0 if before is None else before._document.size)
+        self.nodes: Mapping[str, Node] = MappingProxyType({**known, **found.nodes})
+        self.node_count: int = found.node_count + (0 if before is None else before.node_count)
         self._libraries = found.libraries
         self._known_types: dict[str, tuple[DType, ...] | None] = {}
+        self._edges: Edges = Edges(found.nodes, None if before is None else before._edges)
+        self._earlier: Mapping[str, Function] = {}
+        if before is not None:
+            self._earlier = before._functions
+            # What was of an unknown op may be known now.
+            self._known_types = {name: types for name, types in before._known_types.items() if types is not None}
+
+    def begins_with(self, document: Document, op_list: Document) -> bool:
+        """Whether these bytes are a longer form of this graph: the same, and more behind."""
+        return all(
+            whole.pieces[: len(part.pieces)] == part.pieces
+            for whole, part in ((document, self._document), (op_list, self._op_list))
+        )
 
     @property
     def function_count(self) -> int:
@@ -157,7 +170,7 @@ class Graph:
                     tuple((arg.name, DType(arg.type_number)) for arg in signature.inputs),
                     tuple((arg.name, DType(arg.type_number)) for arg in signature.outputs),
                 )
-                for name, signature in self._function_signatures.items()
+                for name, (signature, *_) in self._functions.items()
             }
         )
 
@@ -273,6 +286,29 @@ class Graph:
                 pending.extend(node.inputs)
         return Reach(reached, met)
 
+    def needs(self, tensor_names: Iterable[str], fed: Iterable[str]) -> Needs:
+        """What some tensors need from outside, by the rules of :meth:`trace`, at a tenth of its cost.
+
+        Args:
+            tensor_names: What is fetched.
+            fed: The tensors that are fed.
+
+        Returns:
+            The placeholders that wait in vain, and the fed tensors that are used.
+        """
+        return self._edges.needs(tensor_names, fed)
+
+    def function(self, name: str) -> Function | None:
+        """A function of the library, None where there is none of that name."""
+        return self._functions.get(name)
+
+    def op_def(self, op: str) -> OpDef | None:
+        """The definition of an op or the signature of a function, None where the file has neither."""
+        found = self._ops.get(op)
+        if found is None and (function := self._functions.get(op)) is not None:
+            return function.signature
+        return found
+
     def consumers(self) -> Mapping[str, tuple[str, ...]]:
         """For each node that others take something from, or run after, the names of those others."""
         return self._consumers
@@ -295,16 +331,8 @@ class Graph:
         return ops
 
     @cached_property
-    def _function_signatures(self) -> Mapping[str, OpDef]:
-        found: dict[str, OpDef] = {}
-        for library in self._libraries:
-            for tag, _, function in records.iter_fields(payload(self._document, library)):
-                if tag != _FUNCTION:
-                    continue
-                parts = [bytes(part) for inner, _, part in records.iter_fields(function) if inner == _SIGNATURE]
-                signature = read_op_def(b"".join(parts))
-                found[signature.name] = signature
-        return found
+    def _functions(self) -> Mapping[str, Function]:
+        return {**self._earlier, **read_functions(self._document, self._libraries)}
 
     @cached_property
     def _mentioned(self) -> Mapping[str, int]:
@@ -323,7 +351,7 @@ class Graph:
         try:
             return self._known_types[node.name]
         except KeyError:
-            op = self._ops.get(node.op) or self._function_signatures.get(node.op)
+            op = self.op_def(node.op)
             if op is None:
                 types = None
             else:
@@ -349,13 +377,6 @@ class Graph:
         return GraphTensor(f"{node.name}:{index}", dtype, Shape(None) if shape is None else shape, node.op, node.name)
 
 
-def input_node(edge: str) -> str:
-    """The node that an entry of ``Node.inputs`` refers to."""
-    if edge[:1] == "^":
-        return edge[1:]
-    return split_tensor_name(edge)[0] if ":" in edge else edge
-
-
 def _rank(text: str, name: str, op: str) -> int | None:
     if text in name:
         if text == name:
@@ -378,7 +399,10 @@ def _read_pieces(graph_def: tuple[Piece, ...], op_list: tuple[Piece, ...]) -> Gr
     kept = graph_def[0].source.derived
     graph = kept.get((graph_def, op_list))
     if not isinstance(graph, Graph):
-        graph = Graph(Document(graph_def), Document(op_list))
+        documents = Document(graph_def), Document(op_list)
+        # Edits append to a graph, so the longest known one that it begins with saves reading that part again.
+        known = [found for found in kept.values() if isinstance(found, Graph) and found.begins_with(*documents)]
+        graph = Graph(*documents, max(known, key=lambda found: found.node_count, default=None))
         if len(kept) >= _MOST_GRAPHS_KEPT:
             del kept[next(iter(kept))]
         kept[graph_def, op_list] = graph

@@ -115,11 +115,12 @@ class GraphFields(NamedTuple):
     libraries: list[Field]
 
 
-def read_nodes(document: Document) -> GraphFields:
+def read_nodes(document: Document, start: int = 0) -> GraphFields:
     """Finds the nodes of a GraphDef.
 
     Args:
         document: The bytes of the GraphDef, and nothing else.
+        start: Where to begin, in bytes: what stands before was read earlier.
 
     Returns:
         The nodes, and where the functions stand.
@@ -130,7 +131,8 @@ def read_nodes(document: Document) -> GraphFields:
     nodes: dict[str, Node] = {}
     ops: dict[bytes, str] = {}
     libraries: list[Field] = []
-    count = position = base = 0
+    count = base = 0
+    position = start
     size = document.size
     buffer = b""
     try:
