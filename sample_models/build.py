@@ -3,9 +3,10 @@
     python sample_models/build.py            builds all into sample_models/
     python sample_models/build.py --check    rebuilds into a temporary folder and compares; exit status 0 or 1
 
-Under the TensorFlow and Keras versions that built_with.json names, ``--check`` compares the bytes of every file but
-fingerprint.pb, which holds a random number. Under others it compares facts: tags, signatures, dtypes, shapes, assets,
-and the answers of expected.json. What lies under broken/ is made without TensorFlow and is always compared by bytes.
+Under the versions of TensorFlow, Keras and tf_keras that built_with.json names, ``--check`` compares the bytes of
+every file but fingerprint.pb, which holds a random number. Under others it compares facts: tags, signatures, dtypes,
+shapes, assets, and the answers of expected.json. What lies under broken/ is made without TensorFlow and is always
+compared by bytes.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def build_good_models(root: Path) -> dict[str, str]:
     """Builds every model but the broken ones under ``root``, with their expected.json.
 
     Returns:
-        The versions of TensorFlow and Keras that built them.
+        The versions of TensorFlow, Keras and tf_keras that built them.
     """
     expected: dict[str, dict[str, Any]] = {}
     built_with: dict[str, str] = {}

@@ -11,8 +11,22 @@ from __future__ import annotations
 from explorer.errors import EditError, listed, quoted
 from explorer.savedmodel import wire
 from explorer.savedmodel.model import MetaGraph
-from explorer.savedmodel.object_names import LOCAL_NAME, Child, signature_children
-from explorer.savedmodel.overlay import Change, Document, insertion_after, removal, replacement
+from explorer.savedmodel.object_names import (
+    CHILDREN,
+    LOCAL_NAME,
+    Child,
+    read_children,
+    signature_children,
+    signature_map,
+)
+from explorer.savedmodel.overlay import Change, Document, insertion_after, insertion_at_end, removal, replacement
+from explorer.savedmodel.wire import encode_field
+
+_NODE_ID = 1  # trackable_object_graph.proto, ObjectReference.node_id
+_NO_MAP = (
+    "can't be edited: the model's object graph has no signature map, so tf.saved_model.load would not see the edit "
+    "that a server sees"
+)
 
 
 def rename_child(meta_graph: MetaGraph, signature_key: str, new_key: str) -> list[Change]:
@@ -20,30 +34,48 @@ def rename_child(meta_graph: MetaGraph, signature_key: str, new_key: str) -> lis
     if not meta_graph.has_object_graph:
         return []
     document = _document(meta_graph)
-    child = _child(meta_graph, signature_key)
+    child = signature_child(meta_graph, signature_key)
     return [replacement(child.field, _named(document, child, new_key))]
 
 
 def remove_child(meta_graph: MetaGraph, signature_key: str) -> list[Change]:
     """The changes that take a signature out of the object graph; its node stays, unreferenced, where it is."""
-    return [removal(_child(meta_graph, signature_key).field)] if meta_graph.has_object_graph else []
+    return [removal(signature_child(meta_graph, signature_key).field)] if meta_graph.has_object_graph else []
 
 
 def copy_child(meta_graph: MetaGraph, signature_key: str, new_key: str) -> list[Change]:
     """The changes that give a signature a second name in the object graph: the same node under both."""
     if not meta_graph.has_object_graph:
         return []
-    child = _child(meta_graph, signature_key)
+    child = signature_child(meta_graph, signature_key)
     return [insertion_after(child.field, _named(_document(meta_graph), child, new_key))]
 
 
-def _child(meta_graph: MetaGraph, signature_key: str) -> Child:
+def lead_child(meta_graph: MetaGraph, signature_key: str, node_id: int) -> list[Change]:
+    """The changes that let a signature's name, present or new, lead to a node of the object graph."""
+    document = _document(meta_graph)
+    map_node = signature_map(meta_graph)
+    if map_node is None:
+        raise EditError(f"signature {quoted(signature_key)} {_NO_MAP}")
+    reference = encode_field(_NODE_ID, node_id) + encode_field(LOCAL_NAME, signature_key)
+    present = [child for child in read_children(document, map_node) if child.name == signature_key]
+    if not present:
+        return [insertion_at_end(map_node, encode_field(CHILDREN, reference))]
+    return [
+        *(removal(child.field) for child in present[:-1]),
+        replacement(present[-1].field, encode_field(CHILDREN, reference)),
+    ]
+
+
+def signature_child(meta_graph: MetaGraph, signature_key: str) -> Child:
+    """The entry of a signature in the object graph's signature map.
+
+    Raises:
+        EditError: There is none.
+    """
     children = signature_children(meta_graph)
     if children is None:
-        raise EditError(
-            f"signature {quoted(signature_key)} can't be edited: the model's object graph has no signature map, so "
-            "tf.saved_model.load would not see the edit that a server sees"
-        )
+        raise EditError(f"signature {quoted(signature_key)} {_NO_MAP}")
     for child in children:
         if child.name == signature_key:
             return child

@@ -12,10 +12,11 @@ from explorer.errors import EditError, FormatError, quoted
 from explorer.savedmodel import wire
 from explorer.savedmodel.graph import GraphTensor
 from explorer.savedmodel.model import MetaGraph, Shape
-from explorer.savedmodel.overlay import Change, Document, insertion_at_end, removal, replacement
+from explorer.savedmodel.overlay import Change, Document, insertion_after, insertion_at_end, removal, replacement
 from explorer.savedmodel.reader import (
     COMPOSITE_TENSOR,
     COO_SPARSE,
+    DEFAULTS,
     DTYPE,
     INPUTS,
     KEY,
@@ -110,6 +111,63 @@ def encoded_signature(inputs: Mapping[str, GraphTensor], outputs: Mapping[str, G
         for key, tensor in tensors.items()
     )
     return entries + wire.encode_field(METHOD_NAME, method_name)
+
+
+def new_entry(
+    meta_graph: MetaGraph,
+    signature_key: str,
+    inputs: Mapping[str, GraphTensor],
+    outputs: Mapping[str, GraphTensor],
+    method_name: str,
+) -> Change:
+    """The change that adds a signature to ``signature_def``."""
+    signature = encoded_signature(inputs, outputs, method_name)
+    entry = wire.encode_field(
+        SIGNATURE_DEF, wire.encode_field(KEY, signature_key) + wire.encode_field(VALUE, signature)
+    )
+    last = fields_of(_document(meta_graph), meta_graph.field, SIGNATURE_DEF)
+    if last:
+        return insertion_after(last[-1], entry)
+    assert meta_graph.field is not None
+    return insertion_at_end(meta_graph.field, entry)
+
+
+def tensor_changes(
+    meta_graph: MetaGraph,
+    signature_key: str,
+    inputs: Mapping[str, GraphTensor],
+    outputs: Mapping[str, GraphTensor],
+) -> list[Change]:
+    """The changes that give a signature exactly these inputs and outputs; what stays as it is keeps its bytes."""
+    document, value = _document(meta_graph), signature_value(meta_graph, signature_key)
+    signature = meta_graph.signatures[signature_key]
+    changes: list[Change] = []
+    for number, wanted, present in (
+        (INPUTS, inputs, signature.inputs),
+        (OUTPUTS, outputs, signature.outputs),
+        (DEFAULTS, inputs, None),
+    ):
+        entries = fields_of(document, value, number)
+        last: dict[str, Field] = {map_entry(document, entry)[0]: entry for entry in entries}
+        for entry in entries:
+            key = map_entry(document, entry)[0]
+            if key not in wanted or entry is not last[key]:
+                changes.append(removal(entry))
+            elif present is not None:
+                info, tensor = present[key], wanted[key]
+                if (info.tensor_name, info.dtype, info.shape) != (tensor.name, tensor.dtype, tensor.shape):
+                    changes += retarget_entry(document, entry, tensor)
+        if present is not None:
+            new = b"".join(
+                wire.encode_field(
+                    number, wire.encode_field(KEY, key) + wire.encode_field(VALUE, encoded_tensor_info(tensor))
+                )
+                for key, tensor in wanted.items()
+                if key not in last
+            )
+            if new:
+                changes.append(insertion_after(entries[-1], new) if entries else insertion_at_end(value, new))
+    return changes
 
 
 def _document(meta_graph: MetaGraph) -> Document:

@@ -63,6 +63,10 @@ class Node:
         """How many bytes the serialized NodeDef has."""
         return self._end - self._start
 
+    def to_bytes(self) -> bytes:
+        """The serialized NodeDef; that of a large constant is as large."""
+        return self._document.read_at(self._start, self.size_bytes)
+
     @property
     def attrs(self) -> Mapping[str, Attribute]:
         """The attributes by name; of a large node, such as a constant, only their places are read.

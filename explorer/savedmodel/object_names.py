@@ -19,7 +19,7 @@ from explorer.savedmodel.reader import OBJECT_GRAPH_DEF, fields_of
 from explorer.savedmodel.wire import LENGTH, VARINT, Field
 
 # SavedObjectGraph.nodes, SavedObject.children, SavedObject.bare_concrete_function
-_NODES, _CHILDREN, _CONCRETE_FUNCTION = 1, 1, 8
+_NODES, CHILDREN, _CONCRETE_FUNCTION = 1, 1, 8
 # ObjectReference
 _NODE_ID, LOCAL_NAME = 1, 2
 # SavedBareConcreteFunction.argument_keywords
@@ -109,19 +109,25 @@ def signature_children(meta_graph: MetaGraph) -> tuple[Child, ...] | None:
     Raises:
         FormatError: The object graph is corrupt.
     """
+    node = signature_map(meta_graph)
+    return None if node is None or meta_graph.document is None else read_children(meta_graph.document, node)
+
+
+def signature_map(meta_graph: MetaGraph) -> Field | None:
+    """The node whose children are the signatures, or None where the object graph has none."""
     nodes = object_nodes(meta_graph)
     if not nodes or meta_graph.document is None:
         return None
     for child in read_children(meta_graph.document, nodes[0]):
         if child.name == _SIGNATURES:
-            return read_children(meta_graph.document, _node(nodes, child.node_id))
+            return _node(nodes, child.node_id)
     return None
 
 
 def read_children(document: Document, node: Field) -> tuple[Child, ...]:
     """The children of a node, in file order."""
     children = []
-    for reference in fields_of(document, node, _CHILDREN):
+    for reference in fields_of(document, node, CHILDREN):
         name, node_id = "", 0
         for part in wire.scan(document, reference):
             if part.number == _NODE_ID and part.wire_type == VARINT:

@@ -24,6 +24,7 @@ _OP_NAME: Final = 1 << 3 | LENGTH
 _INPUT_ARG: Final = 2 << 3 | LENGTH
 _OUTPUT_ARG: Final = 3 << 3 | LENGTH
 _ATTR: Final = 4 << 3 | LENGTH
+_IS_STATEFUL: Final = 17 << 3 | VARINT
 # OpDef.ArgDef
 _ARG_NAME: Final = 1 << 3 | LENGTH
 _ARG_TYPE: Final = 3 << 3 | VARINT
@@ -69,12 +70,14 @@ class OpDef:
         inputs: Its arguments.
         outputs: Its results.
         defaults: Attribute name → the value that a node without that attribute has.
+        is_stateful: Whether it does more than compute, or gives another value each time.
     """
 
     name: str
     inputs: tuple[Arg, ...] = ()
     outputs: tuple[Arg, ...] = ()
     defaults: Mapping[str, Attribute] = field(default_factory=dict)
+    is_stateful: bool = False
 
 
 def read_op_def(data: bytes | memoryview) -> OpDef:
@@ -84,11 +87,14 @@ def read_op_def(data: bytes | memoryview) -> OpDef:
         FormatError: The bytes are no OpDef.
     """
     name = ""
+    is_stateful = False
     inputs: list[Arg] = []
     outputs: list[Arg] = []
     defaults: dict[str, Attribute] = {}
-    for tag, _, part in records.iter_fields(data):
-        if tag == _OP_NAME:
+    for tag, number, part in records.iter_fields(data):
+        if tag == _IS_STATEFUL:
+            is_stateful = bool(number)
+        elif tag == _OP_NAME:
             name = records.utf8_text(part, "the name of an op")
         elif tag == _INPUT_ARG:
             inputs.append(_read_arg(part))
@@ -103,7 +109,7 @@ def read_op_def(data: bytes | memoryview) -> OpDef:
                     default = Attribute(BytesSource(bytes(value)), 0, len(value))
             if default is not None:
                 defaults[key] = default
-    return OpDef(name, tuple(inputs), tuple(outputs), defaults)
+    return OpDef(name, tuple(inputs), tuple(outputs), defaults, is_stateful)
 
 
 def output_types(op: OpDef, attribute: Callable[[str], Attribute | None]) -> tuple[DType, ...] | None:
@@ -116,7 +122,19 @@ def output_types(op: OpDef, attribute: Callable[[str], Attribute | None]) -> tup
     Returns:
         One dtype for each output, ``UNKNOWN`` where the file doesn't say; None where not even their number is known.
     """
-    types: list[DType] = []
+    args = output_args(op, attribute)
+    return None if args is None else tuple(dtype for _, dtypes in args for dtype in dtypes)
+
+
+def output_args(
+    op: OpDef, attribute: Callable[[str], Attribute | None]
+) -> tuple[tuple[str, tuple[DType, ...]], ...] | None:
+    """The outputs of a node by the names that function bodies call them by; see :func:`output_types`.
+
+    Returns:
+        The name of each result of the op, with the dtypes of the tensors that it stands for.
+    """
+    found: list[tuple[str, tuple[DType, ...]]] = []
 
     def look_up(name: str) -> Attribute | None:
         return attribute(name) or op.defaults.get(name)
@@ -139,8 +157,9 @@ def output_types(op: OpDef, attribute: Callable[[str], Attribute | None]) -> tup
                 if not 0 <= count <= MOST_ITEMS:
                     return None
             numbers = (number,) * count
-        types.extend(DType(number + REF_OFFSET if arg.is_ref and number else number) for number in numbers)
-    return tuple(types)
+        dtypes = tuple(DType(number + REF_OFFSET if arg.is_ref and number else number) for number in numbers)
+        found.append((arg.name, dtypes))
+    return tuple(found)
 
 
 def _read_arg(data: memoryview) -> Arg:

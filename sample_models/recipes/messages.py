@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 DT_FLOAT = 1
+DT_STRING = 7
 PREDICT = "tensorflow/serving/predict"
 
 Value = int | str | bytes

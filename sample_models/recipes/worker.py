@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import json
 import os
 import re
@@ -30,7 +31,11 @@ def build_version(name: str, root: str, report: str) -> None:
         answers = getattr(importlib.import_module(f"recipes.{module_name}"), function_name)(export_dir)
         os.chdir(export_dir)
     _fix_saver_prefix(export_dir)
-    versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
+    versions = {
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "tf_keras": importlib.metadata.version("tf_keras"),  # imported only by the recipe that needs it
+    }
     report_file.write_text(json.dumps({"answers": answers, "built_with": versions}), encoding="utf-8")
 
 
