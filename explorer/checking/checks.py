@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from explorer.checking.findings import Finding
 from explorer.checking.folder_rules import check_folder
+from explorer.checking.function_rules import check_captures, check_training
 from explorer.checking.key_rules import check_keys
 from explorer.checking.method_rules import check_method
 from explorer.checking.model_rules import check_nodes, check_object_names, check_signature_keys, check_tag_sets
@@ -22,7 +23,13 @@ from explorer.savedmodel.model import MetaGraph, SavedModel, Signature, printabl
 
 __all__ = ["check", "check_folder", "check_signature", "new_errors"]
 
-_RULES: tuple[Callable[[Scope], Iterator[Finding]], ...] = (check_keys, check_method, check_tensors, check_feeds)
+_RULES: tuple[Callable[[Scope], Iterator[Finding]], ...] = (
+    check_keys,
+    check_method,
+    check_tensors,
+    check_feeds,
+    check_training,
+)
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
@@ -105,6 +112,7 @@ def _check_meta_graph(model: SavedModel, meta_graph: MetaGraph, editable: bool) 
             )
     if graph is not None:
         yield from check_nodes(meta_graph, graph)
+        yield from check_captures(meta_graph, graph)
     yield from check_signature_keys(model, meta_graph)
     yield from check_object_names(meta_graph)
     for signature in meta_graph.signatures.values():

@@ -148,9 +148,10 @@ def check_object_names(meta_graph: MetaGraph) -> Iterator[Finding]:
             "error",
             "two_truths",
             f"a server and tf.saved_model.load see different signatures: {', '.join(parts)}",
-            "save the model again from its source, or remove the object graph's part with the tool that left it",
+            "let the object graph say what a server sees",
             tags,
             subject="signatures",
+            edit=_repair("repair_two_truths", meta_graph),
         )
     for key in sorted(keys & set(known)):
         signature, keywords = meta_graph.signatures[key], known[key]
@@ -161,10 +162,27 @@ def check_object_names(meta_graph: MetaGraph) -> Iterator[Finding]:
                 "two_truths",
                 f"signature {quoted(key)} takes {listed(sorted(signature.inputs), 5)} from a server's clients, but "
                 f"{listed(sorted(keywords), 5)} after tf.saved_model.load",
-                tags=tags,
-                signature_key=key,
-                field="input",
+                "let the object graph say what a server sees",
+                tags,
+                key,
+                "input",
                 subject=",".join(sorted(signature.inputs)),
+                edit=_repair("repair_two_truths", meta_graph),
+            )
+        answers = names.outputs.get(key)
+        plain = all(info.encoding == "name" for info in signature.outputs.values())
+        if answers is not None and plain and answers != set(signature.outputs):
+            yield Finding(
+                "error",
+                "two_truths",
+                f"signature {quoted(key)} answers {listed(sorted(signature.outputs), 5)} to a server's clients, but "
+                f"{listed(sorted(answers), 5)} after tf.saved_model.load",
+                "let the object graph say what a server sees",
+                tags,
+                key,
+                "output",
+                subject=",".join(sorted(signature.outputs)),
+                edit=_repair("repair_two_truths", meta_graph),
             )
 
 
@@ -179,6 +197,10 @@ def check_nodes(meta_graph: MetaGraph, graph: Graph) -> Iterator[Finding]:
             tags=meta_graph.tags,
             subject="nodes",
         )
+
+
+def _repair(edit: str, meta_graph: MetaGraph) -> dict[str, Any]:
+    return {"edit": edit, "tags": sorted(meta_graph.tags)}
 
 
 def _set_tags(model: SavedModel, meta_graph: MetaGraph, tag: str) -> dict[str, Any] | None:

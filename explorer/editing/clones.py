@@ -14,7 +14,7 @@ from typing import Any, Final
 from explorer.editing.plan import Arg, Call, Plan, Result, Source
 from explorer.editing.two_truths import Functions
 from explorer.editing.wrapper import argument_name, fill_call, set_shape, unused
-from explorer.errors import EditError
+from explorer.errors import EditError, quoted
 from explorer.savedmodel.inner_tensors import CALL_OPS, InnerTensor, called_function
 
 _READS: Final = frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VarHandleOp", "VarIsInitializedOp"})
@@ -290,7 +290,7 @@ def _clone(functions: Functions, function: Any) -> Any:
 def _expect_value(tensor: InnerTensor) -> None:
     if tensor.dtype.base.number in (_RESOURCE, _VARIANT):
         raise EditError(
-            f"{tensor.name!r} is a {tensor.dtype.name}: a handle inside the model, which no request can hold"
+            f"{quoted(tensor.name)} is a {tensor.dtype}: a handle inside the model, which no request can hold"
         )
 
 

@@ -12,7 +12,11 @@ harms some consumer is applied, and shown by :func:`explorer.check`.
 
 from __future__ import annotations
 
+from explorer.editing.function_edits import add_signature_from_function
+from explorer.editing.graph_edits import clear_devices, strip_default_attrs
 from explorer.editing.meta_graph_edits import copy_meta_graph, remove_meta_graph, set_tags
+from explorer.editing.repair_edits import repair_captures, repair_two_truths
+from explorer.editing.shape_edits import set_input_shape
 from explorer.editing.signature_edits import copy_signature, remove_signature, rename_signature, set_method_name
 from explorer.editing.tensor_edits import (
     add_output,
@@ -23,20 +27,30 @@ from explorer.editing.tensor_edits import (
     set_input_tensor,
     set_output_tensor,
 )
+from explorer.editing.value_edits import bind_input, remove_default, set_default
 
 __all__ = [
     "add_output",
     "add_signature",
+    "add_signature_from_function",
+    "bind_input",
+    "clear_devices",
     "copy_meta_graph",
     "copy_signature",
+    "remove_default",
     "remove_meta_graph",
     "remove_output",
     "remove_signature",
     "rename_input",
     "rename_output",
     "rename_signature",
+    "repair_captures",
+    "repair_two_truths",
+    "set_default",
+    "set_input_shape",
     "set_input_tensor",
     "set_method_name",
     "set_output_tensor",
     "set_tags",
+    "strip_default_attrs",
 ]

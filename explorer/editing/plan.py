@@ -16,7 +16,7 @@ from explorer.errors import EditError, UnsupportedEditError, listed, quoted
 from explorer.savedmodel.graph import Graph, split_tensor_name
 from explorer.savedmodel.inner_tensors import CALL_OPS, called_function
 from explorer.savedmodel.model import Shape
-from explorer.savedmodel.object_graph import parsed, read_function
+from explorer.savedmodel.object_graph import node_message, read_function
 
 _PASSING_OPS = frozenset({"Identity", "NoOp", "Const", "EnsureShape"})
 _HARMLESS_ATTRS = frozenset({"_construction_context", "_input_shapes"})
@@ -345,11 +345,6 @@ def graph_plan(
 
 
 _DEEPEST = 200
-
-
-def node_message(node: Any) -> Any:
-    """The NodeDef message of a node of the graph."""
-    return parsed("tensorflow.NodeDef", node.to_bytes(), f"the node {node.name!r}")
 
 
 def shape_of(message: Any) -> Shape:

@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from explorer.editing import edits
+from explorer.editing.shape_edits import NumericTest
 from explorer.errors import ExplorerError, RecipeError, listed, quoted
 from explorer.savedmodel.model import SavedModel
 
 RECIPE_VERSION = 1
 MOST_EDITS = 100_000
 
-_TEXT, _TEXTS, _NAMES = "text", "a list of texts", "a mapping from key to tensor name"
+_TEXT, _TEXTS, _NAMES = "text", "a list of texts", "a mapping from key to name"
+_SHAPE, _VALUE = "a list of sizes, null for any, or null for any shape", "a number, text, or lists of them"
 
 EDITS: Mapping[str, tuple[Callable[..., SavedModel], Mapping[str, str]]] = {
     "rename_signature": (edits.rename_signature, {"signature_key": _TEXT, "new_key": _TEXT}),
@@ -27,19 +29,34 @@ EDITS: Mapping[str, tuple[Callable[..., SavedModel], Mapping[str, str]]] = {
         edits.add_signature,
         {"signature_key": _TEXT, "inputs": _NAMES, "outputs": _NAMES, "method_name": _TEXT},
     ),
+    "add_signature_from_function": (
+        edits.add_signature_from_function,
+        {"signature_key": _TEXT, "function_name": _TEXT, "inputs": _NAMES, "outputs": _NAMES, "method_name": _TEXT},
+    ),
     "rename_input": (edits.rename_input, {"signature_key": _TEXT, "input_key": _TEXT, "new_key": _TEXT}),
     "rename_output": (edits.rename_output, {"signature_key": _TEXT, "output_key": _TEXT, "new_key": _TEXT}),
     "remove_output": (edits.remove_output, {"signature_key": _TEXT, "output_key": _TEXT}),
     "set_input_tensor": (edits.set_input_tensor, {"signature_key": _TEXT, "input_key": _TEXT, "tensor_name": _TEXT}),
     "set_output_tensor": (edits.set_output_tensor, {"signature_key": _TEXT, "output_key": _TEXT, "tensor_name": _TEXT}),
     "add_output": (edits.add_output, {"signature_key": _TEXT, "output_key": _TEXT, "tensor_name": _TEXT}),
+    "bind_input": (edits.bind_input, {"signature_key": _TEXT, "input_key": _TEXT, "value": _VALUE}),
+    "set_input_shape": (edits.set_input_shape, {"signature_key": _TEXT, "input_key": _TEXT, "shape": _SHAPE}),
+    "set_default": (edits.set_default, {"signature_key": _TEXT, "input_key": _TEXT, "value": _VALUE}),
+    "remove_default": (edits.remove_default, {"signature_key": _TEXT, "input_key": _TEXT}),
     "set_tags": (edits.set_tags, {"new_tags": _TEXTS}),
     "remove_meta_graph": (edits.remove_meta_graph, {}),
     "copy_meta_graph": (edits.copy_meta_graph, {"new_tags": _TEXTS}),
+    "clear_devices": (edits.clear_devices, {}),
+    "strip_default_attrs": (edits.strip_default_attrs, {}),
+    "repair_two_truths": (edits.repair_two_truths, {}),
+    "repair_captures": (edits.repair_captures, {}),
 }
 """Edit → its function and its arguments in order, each with what it must be."""
 
-_OPTIONAL = {"method_name": frozenset({"add_signature"})}
+_OPTIONAL = {
+    "add_signature": frozenset({"method_name"}),
+    "add_signature_from_function": frozenset({"inputs", "outputs", "method_name"}),
+}
 
 
 def recipe(model: SavedModel) -> dict[str, Any]:
@@ -47,12 +64,13 @@ def recipe(model: SavedModel) -> dict[str, Any]:
     return {"recipe": RECIPE_VERSION, "edits": [dict(edit) for edit in model.edits]}
 
 
-def apply_recipe(model: SavedModel, recipe: object) -> SavedModel:
+def apply_recipe(model: SavedModel, recipe: object, *, numeric_test: NumericTest | None = None) -> SavedModel:
     """Applies every edit of a recipe, or none.
 
     Args:
         model: The model.
         recipe: The recipe as data, as ``json.loads`` gives it.
+        numeric_test: What ``set_input_shape`` needs where it widens a shape.
 
     Returns:
         The edited model.
@@ -63,7 +81,7 @@ def apply_recipe(model: SavedModel, recipe: object) -> SavedModel:
     entries = recipe_edits(recipe)
     for number, entry in enumerate(entries, 1):
         try:
-            model = apply_edit(model, entry)
+            model = apply_edit(model, entry, numeric_test=numeric_test)
         except RecipeError as error:
             raise RecipeError(f"edit {number} of the recipe: {error}") from None
         except ExplorerError as error:
@@ -93,8 +111,13 @@ def recipe_edits(recipe: object) -> list[Mapping[str, Any]]:
     return list(entries)
 
 
-def apply_edit(model: SavedModel, entry: Mapping[str, Any]) -> SavedModel:
+def apply_edit(model: SavedModel, entry: Mapping[str, Any], *, numeric_test: NumericTest | None = None) -> SavedModel:
     """Applies one entry of a recipe.
+
+    Args:
+        model: The model.
+        entry: The entry.
+        numeric_test: What ``set_input_shape`` needs where it widens a shape.
 
     Raises:
         RecipeError: The entry is not well formed.
@@ -107,7 +130,7 @@ def apply_edit(model: SavedModel, entry: Mapping[str, Any]) -> SavedModel:
     given = {key: value for key, value in entry.items() if key not in ("edit", "tags")}
     if unknown := [str(key) for key in given if key not in arguments]:
         raise RecipeError(f"{name} takes no {listed(unknown)}; it takes {listed(arguments)}")
-    missing = [key for key in arguments if key not in given and name not in _OPTIONAL.get(key, ())]
+    missing = [key for key in arguments if key not in given and key not in _OPTIONAL.get(name, ())]
     if missing:
         raise RecipeError(f"{name} lacks {listed(missing)}")
     for key, value in given.items():
@@ -116,12 +139,18 @@ def apply_edit(model: SavedModel, entry: Mapping[str, Any]) -> SavedModel:
     tags = entry.get("tags")
     if tags is not None and not _fits(tags, _TEXTS):
         raise RecipeError(f"tags of {name} must be {_TEXTS}")
+    if name == "set_input_shape":
+        given["numeric_test"] = numeric_test
     return function(model, **given, tags=tags)
 
 
 def _fits(value: object, what: str) -> bool:
+    if what == _VALUE:  # the edit itself compares it with the input's dtype
+        return True
     if what == _TEXT:
         return isinstance(value, str)
     if what == _TEXTS:
         return isinstance(value, list | tuple | set | frozenset) and all(isinstance(item, str) for item in value)
+    if what == _SHAPE:
+        return value is None or isinstance(value, list | tuple)
     return isinstance(value, Mapping) and all(isinstance(item, str) for pair in value.items() for item in pair)

@@ -113,6 +113,13 @@ def encoded_signature(inputs: Mapping[str, GraphTensor], outputs: Mapping[str, G
     return entries + wire.encode_field(METHOD_NAME, method_name)
 
 
+def retargeted(meta_graph: MetaGraph, signature_key: str, number: int, key: str, tensor: GraphTensor) -> list[Change]:
+    """The changes that point one input (``INPUTS``) or output (``OUTPUTS``) of a signature at a tensor."""
+    document = _document(meta_graph)
+    entries = entries_with_key(document, signature_value(meta_graph, signature_key), number, key)
+    return [*drop_earlier(entries), *retarget_entry(document, entries[-1], tensor)]
+
+
 def new_entry(
     meta_graph: MetaGraph,
     signature_key: str,

@@ -26,7 +26,7 @@ from explorer.editing.signature_def import (
     encoded_tensor_info,
     entries_with_key,
     new_entry,
-    retarget_entry,
+    retargeted,
     set_key,
     signature_value,
 )
@@ -223,8 +223,4 @@ def _retargeted(meta_graph: MetaGraph, signature: Signature, what: str, key: str
     tensor = find_tensor(meta_graph, tensor_name)
     if info.tensor_name == tensor_name and (info.dtype, info.shape) == (tensor.dtype, tensor.shape):
         raise EditError(f"{what} {quoted(key)} of signature {quoted(signature.key)} is that tensor already")
-    document = document_of(meta_graph)
-    entries = entries_with_key(
-        document, signature_value(meta_graph, signature.key), INPUTS if what == "input" else OUTPUTS, key
-    )
-    return [*drop_earlier(entries), *retarget_entry(document, entries[-1], tensor)]
+    return retargeted(meta_graph, signature.key, INPUTS if what == "input" else OUTPUTS, key, tensor)

@@ -15,7 +15,6 @@ from typing import Any
 
 from explorer.editing import object_graph as children
 from explorer.editing import wrapper
-from explorer.editing.captures import Captures, find_captures
 from explorer.editing.plan import (
     Arg,
     Call,
@@ -26,15 +25,15 @@ from explorer.editing.plan import (
     Result,
     Source,
     graph_plan,
-    node_message,
     shape_of,
     unwrapped,
 )
 from explorer.errors import EditError, UnsupportedEditError, quoted
+from explorer.savedmodel.captures import Captures, find_captures
 from explorer.savedmodel.graph import Graph, GraphTensor, read_graph, split_tensor_name
 from explorer.savedmodel.inner_tensors import CALL_OPS, called_function
 from explorer.savedmodel.model import DType, MetaGraph, Signature
-from explorer.savedmodel.object_graph import new_message, read_function, read_object_graph
+from explorer.savedmodel.object_graph import new_message, node_message, read_function, read_object_graph
 from explorer.savedmodel.op_defs import OP
 from explorer.savedmodel.overlay import Change, Document, insertion_at_end
 from explorer.savedmodel.reader import (
@@ -119,6 +118,17 @@ def read_plan(functions: Functions, signature: Signature) -> Plan:
     return Plan(inputs, outputs, in_graph.calls)
 
 
+def agree(functions: Functions, signature: Signature) -> bool:
+    """Whether a signature computes the same for a server as for ``tf.saved_model.load``."""
+    try:
+        read_plan(functions, signature)
+    except UnsupportedEditError:
+        return True  # it can't be told; the checks compare the keys
+    except EditError:
+        return False
+    return True
+
+
 def object_plan(functions: Functions, signature_key: str) -> Plan:
     """What the object graph says that a signature computes."""
     objects = functions.object_graph
@@ -141,8 +151,8 @@ def object_plan(functions: Functions, signature_key: str) -> Plan:
     inputs = {key: Input(*_spec_of(keyword[key])) for key in sorted(keyword)}
     outputs = {key: Output(Result(0, index), *_spec_of(answer[key])) for index, key in enumerate(sorted(answer))}
     args: list[Source] = [Arg(key) for key in sorted(keyword)]
-    args += [Capture(_edge_of(functions, node_id)) for node_id in saved.bound_inputs]
-    return unwrapped(Plan(inputs, outputs, (Call(name, tuple(args), _template(functions, name)),)), functions.graph)
+    args += [Capture(edge_of(functions, node_id)) for node_id in saved.bound_inputs]
+    return unwrapped(Plan(inputs, outputs, (Call(name, tuple(args), call_template(functions, name)),)), functions.graph)
 
 
 def signature_def_plan(functions: Functions, signature: Signature) -> Plan:
@@ -204,17 +214,15 @@ def write_plan(functions: Functions, signature_key: str, plan: Plan) -> Written:
     outputs = {}
     call = None
     if any(not output.tensor_name for output in plan.outputs.values()):
-        call = wrapper.call_node(plan, made, _unused_node(functions, f"{signature_key}_call", taken), edges)
+        call = wrapper.call_node(plan, made, unused_node(functions, f"{signature_key}_call", taken), edges)
         nodes.append(call)
     for index, key in enumerate(made.results):
         output = plan.outputs[key]
         tensor_name = output.tensor_name if call is None else f"{call.name}:{index}"
         outputs[key] = _tensor(tensor_name, output)
     needed = _needed(functions, made)
-    ops = {node.op for node in nodes} | {node.op for function in needed.values() for node in function.node_def}
     changes = [
-        *_op_list_changes(functions, ops),
-        _graph_change(functions, nodes, needed.values()),
+        *appended(functions, nodes, list(needed.values())),
         *_object_changes(functions, signature_key, plan, made, objects),
     ]
     return Written(changes, inputs, {key: outputs[key] for key in plan.outputs})
@@ -234,11 +242,18 @@ def _needed(functions: Functions, made: wrapper.Wrapper) -> dict[str, Any]:
     return dict(reversed(found.items()))
 
 
-def _graph_change(functions: Functions, nodes: list[Any], made: Any) -> Change:
-    """Nodes and functions behind the graph; a message given in two parts is one message, so nothing is moved."""
-    library = b"".join(encode_field(_FUNCTION, _bytes(function)) for function in made)
-    data = b"".join(encode_field(_NODE, _bytes(node)) for node in nodes) + encode_field(_LIBRARY, library)
-    return insertion_at_end(fields_of(_document(functions), functions.meta_graph.field, GRAPH_DEF)[-1], data)
+def appended(functions: Functions, nodes: list[Any], made: list[Any]) -> list[Change]:
+    """The changes that put nodes and functions behind a graph, and definitions of ops that it has not used before.
+
+    A message that is given in two parts is one message, so nothing that stands there is moved.
+    """
+    data = b"".join(encode_field(_NODE, _bytes(node)) for node in nodes)
+    if made:
+        library = b"".join(encode_field(_FUNCTION, _bytes(function)) for function in made)
+        data += encode_field(_LIBRARY, library)
+    graph = fields_of(_document(functions), functions.meta_graph.field, GRAPH_DEF)[-1]
+    ops = {node.op for node in nodes} | {node.op for function in made for node in function.node_def}
+    return [*_op_list_changes(functions, ops), insertion_at_end(graph, data)]
 
 
 def _object_changes(
@@ -281,14 +296,15 @@ def _op_list_changes(functions: Functions, ops: set[str]) -> list[Change]:
 
 def _placeholder(functions: Functions, wanted: str, info: Input, taken: set[str]) -> Any:
     node = new_message("NodeDef")
-    node.name, node.op = _unused_node(functions, wanted, taken), "Placeholder"
+    node.name, node.op = unused_node(functions, wanted, taken), "Placeholder"
     node.attr["dtype"].type = info.type_number
     wrapper.set_shape(node.attr["shape"].shape, info.shape)
     wrapper.set_shape(node.attr["_output_shapes"].list.shape.add(), info.shape)
     return node
 
 
-def _unused_node(functions: Functions, wanted: str, taken: set[str]) -> str:
+def unused_node(functions: Functions, wanted: str, taken: set[str]) -> str:
+    """A name that no node has, nor one of the ``taken``, to which it is added."""
     base = _NOT_IN_A_NODE_NAME.sub("_", wanted).lstrip("_./-") or "signature"
     number, made = 0, base
     while made in functions.graph.nodes or made in taken:
@@ -302,7 +318,7 @@ def _tensor(tensor_name: str, info: Input | Output) -> GraphTensor:
     return GraphTensor(tensor_name, DType(info.type_number), info.shape, "", split_tensor_name(tensor_name)[0])
 
 
-def _template(functions: Functions, name: str) -> Any:
+def call_template(functions: Functions, name: str) -> Any:
     """The node of the graph that calls a function, for its attributes; None where none does."""
     for node in functions.graph.nodes.values():
         if node.op in CALL_OPS:
@@ -312,7 +328,12 @@ def _template(functions: Functions, name: str) -> Any:
     return None
 
 
-def _edge_of(functions: Functions, node_id: int) -> str:
+def edge_of(functions: Functions, node_id: int) -> str:
+    """The edge of the graph that brings what an object holds.
+
+    Raises:
+        UnsupportedEditError: There is none.
+    """
     edge = functions.captures.edges.get(node_id)
     if edge is None:
         raise UnsupportedEditError(

@@ -6,13 +6,33 @@ import contextlib
 import errno
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
-from explorer.exporting.source_tree import SourceFile, changed, open_source_file, refuse_changed
+from explorer.exporting.source_tree import SourceFile, SourceTree, changed, open_source_file, refuse_changed
 
 Report = Callable[[int], None]
 """Is told after each piece how many bytes it had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """Files of the source that go into the new version with other content, or not at all.
+
+    Attributes:
+        files: Name in the model, with ``/`` → what writes all of the new content; None leaves the file out.
+        reason: Why, in a few words.
+        notes: What a person should know, one sentence each.
+    """
+
+    files: Mapping[str, Callable[[BinaryIO], None] | None]
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+Rewrite = Callable[[SourceTree, Report], Rewritten]
+"""Looks at the source and says what becomes of some of its files; what it reads counts as progress."""
 
 _FICLONE = 0x40049409
 """``FICLONE`` of ``linux/fs.h``: share the blocks of another file until one of the two is written to."""
@@ -88,6 +108,21 @@ def link_file(file: SourceFile, target: str, report: Report) -> OSError | None:
         os.close(reader)
     report(file.size_bytes)
     return None
+
+
+def read_file(file: SourceFile) -> bytes:
+    """The content of a small file of the source.
+
+    Raises:
+        ExportError: The file was changed meanwhile.
+        OSError: It can't be read.
+    """
+    with os.fdopen(open_source_file(file), "rb") as reader:
+        content = reader.read(file.size_bytes + 1)
+        refuse_changed(file, reader.fileno())
+    if len(content) != file.size_bytes:
+        raise changed(file.name)
+    return content
 
 
 def _link(source: str, target: str) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from explorer.checking.checks import check, new_errors
 from explorer.errors import ExplorerError, ExportError, quoted
+from explorer.exporting import deduplicate
+from explorer.exporting.copying import Rewrite
 from explorer.exporting.publish import Progress, Published, publish
+from explorer.exporting.warmup import Warmup, settle_warmup, verify_warmup
 from explorer.savedmodel import constants
 from explorer.savedmodel.folder import ModelFolder
 from explorer.savedmodel.model import SavedModel
@@ -17,12 +21,12 @@ from explorer.savedmodel.opening import read_folder
 from explorer.savedmodel.overlay import Document, FileSource
 from explorer.savedmodel.reader import read_document
 
+__all__ = ["LARGEST_MODEL_FILE", "Warmup", "export", "export_version"]
+
 LARGEST_MODEL_FILE = 2**31 - 1
 """Protobuf's own limit: nobody can parse a longer ``saved_model.pb``."""
 
-Warmup = Literal["refuse", "drop", "rewrite"]
-
-_STALE_WARMUP = "stale_warmup"  # the check's code for warm-up records that TensorFlow Serving would refuse
+_STALE_WARMUP = "stale_warmup"  # the check's code; here each record is looked at instead
 
 
 def export(
@@ -33,6 +37,7 @@ def export(
     link: bool = False,
     warmup: Warmup = "refuse",
     follow_outside_links: bool = False,
+    remove_duplicates: bool = False,
     before_publish: Callable[[Path], None] | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -44,6 +49,7 @@ def export(
         link=link,
         warmup=warmup,
         follow_outside_links=follow_outside_links,
+        remove_duplicates=remove_duplicates,
         before_publish=before_publish,
         progress=progress,
     ).path
@@ -57,23 +63,27 @@ def export_version(
     link: bool = False,
     warmup: Warmup = "refuse",
     follow_outside_links: bool = False,
+    remove_duplicates: bool = False,
     before_publish: Callable[[Path], None] | None = None,
     progress: Progress | None = None,
 ) -> Published:
     """Writes a model as a new version under a base path: all of it or nothing, and never over anything.
 
-    ``variables/`` and every other file are taken over byte for byte, ``saved_model.pb`` is the source's with the edits
-    laid over it, and ``fingerprint.pb``, which an edit makes stale and which no loader checks, is left out. Before the
-    version becomes visible it is read back and compared with the model.
+    ``variables/`` and every other file are taken over byte for byte unless asked otherwise; ``saved_model.pb`` is the
+    source's with the edits laid over it, and ``fingerprint.pb``, which an edit makes stale and which no loader checks,
+    is left out. Before the version becomes visible it is read back and compared with the model.
 
     Args:
         model: What to write. It must come from a file.
         base_path: The folder that holds the versions; it is made if missing.
         version: The number to give; None takes the next one.
         link: Whether to hardlink the other files instead of copying them.
-        warmup: What to do where warm-up records name something that the edits took away, so that TensorFlow Serving
-            would refuse the version: ``"refuse"`` to export, or ``"drop"`` all the records.
+        warmup: What to do where warm-up records name what the edits renamed or took away, so that TensorFlow Serving
+            would refuse the version: ``"refuse"`` to export, ``"drop"`` all the records, or ``"rewrite"`` them to the
+            new keys, those that can't fit any more being dropped one by one.
         follow_outside_links: Whether to copy what links lead to that leave the model's folder.
+        remove_duplicates: Whether variables whose bytes are the same share one copy of them in the new version, as
+            the export of Keras 3 writes each variable twice. All checkpoint keys stay.
         before_publish: Gets the staged folder when all else is written, and may add to it.
         progress: Is told the bytes done and the bytes in all; what it raises cancels the export.
 
@@ -91,20 +101,31 @@ def export_version(
         raise ExportError(
             f"the model file would have {model.document.size} bytes; protobuf reads at most {LARGEST_MODEL_FILE}"
         )
-    faults = new_errors(check(_original(model)), check(model))
-    harmful = [fault for fault in faults if fault.code != _STALE_WARMUP]
+    original = _original(model)
+    harmful = [fault for fault in new_errors(check(original), check(model)) if fault.code != _STALE_WARMUP]
     if harmful:
         more = f" (and {len(harmful) - 1} more)" if len(harmful) > 1 else ""
         raise ExportError(f"the edits would break the model, so nothing was written: {harmful[0].message}{more}")
     leave_out = {}
     if not model.document.equals(model.source):
         leave_out[constants.FINGERPRINT] = "the edits made it stale; no loader checks it"
-    if len(harmful) < len(faults):
-        leave_out[constants.WARMUP_FILE] = _why_warmup_goes(
-            warmup, next(fault.message for fault in faults if fault.code == _STALE_WARMUP)
-        )
-    return publish(
-        model.path,
+    settled = settle_warmup(warmup, original, model)
+    if settled.leave_out:
+        leave_out[constants.WARMUP_FILE] = settled.leave_out
+    rewrite: list[Rewrite] = [] if settled.rewrite is None else [settled.rewrite]
+    if remove_duplicates:
+        rewrite.append(deduplicate.remove_duplicates)
+
+    def verify(staged: Path) -> None:
+        _verify(model, staged)
+        if settled.rewrite is not None:
+            verify_warmup(staged, model)
+        if remove_duplicates:
+            deduplicate.verify_variables(source, staged)
+
+    source = model.path
+    published = publish(
+        source,
         base_path,
         _writer(model.document, model.file_name),
         model.file_name,
@@ -112,10 +133,12 @@ def export_version(
         link=link,
         follow_outside_links=follow_outside_links,
         leave_out=leave_out,
-        verify=lambda staged: _verify(model, staged),
+        rewrite=rewrite,
+        verify=verify,
         before_publish=before_publish,
         progress=progress,
     )
+    return replace(published, notes=(*published.notes, *settled.notes))
 
 
 def _original(model: SavedModel) -> SavedModel:
@@ -160,16 +183,3 @@ def _verify(model: SavedModel, staged: Path) -> None:
     same_bytes = model.file_name == constants.SAVED_MODEL_PBTXT or written.document.equals(model.document)
     if not same_bytes or written.meta_graphs != model.meta_graphs:
         raise ExportError("what was written doesn't read back equal to the model, so it was not published; try again")
-
-
-def _why_warmup_goes(warmup: Warmup, message: str) -> str:
-    """Why the warm-up records are left out, where the edits made TensorFlow Serving refuse them.
-
-    Raises:
-        ExportError: Nobody said that they shall be.
-    """
-    if warmup == "drop":
-        return "its records name what the edits took away"
-    if warmup == "rewrite":
-        raise ExportError("rewriting warm-up records is not possible yet; choose 'drop' to leave them out")
-    raise ExportError(f"{message}; choose 'drop' to leave the warm-up records out")

@@ -12,13 +12,13 @@ import errno
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from explorer.errors import ExplorerError, ExportError, quoted
-from explorer.exporting.copying import Report, copy_file, link_file, write_file
+from explorer.exporting.copying import Report, Rewrite, copy_file, link_file, write_file
 from explorer.exporting.numbering import next_version, refuse_taken, taken_versions
 from explorer.exporting.source_tree import SourceTree, changed, scan_source
 from explorer.exporting.staging import rename_new, staging, sweep, sync_folder, sync_tree
@@ -42,7 +42,7 @@ class WrittenFile:
         size_bytes: Its size.
         how: ``written`` anew, ``copied`` from the source byte for byte, ``linked`` to the source's own file, or
             ``left out`` of the new version.
-        reason: Why it was left out, or which link led to a copied file; else ``""``.
+        reason: Why it was left out or written anew, or which link led to a copied file; else ``""``.
     """
 
     name: str
@@ -95,6 +95,7 @@ class _Build:
     link: bool
     leave_out: Mapping[str, str]
     replace: Mapping[str, bytes]
+    rewrite: Iterable[Rewrite]
     counter: _Counter
     rows: dict[str, WrittenFile] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -111,6 +112,7 @@ def publish(
     follow_outside_links: bool = False,
     leave_out: Mapping[str, str] | None = None,
     replace: Mapping[str, bytes] | None = None,
+    rewrite: Iterable[Rewrite] = (),
     verify: Callable[[Path], None] | None = None,
     before_publish: Callable[[Path], None] | None = None,
     progress: Progress | None = None,
@@ -134,6 +136,7 @@ def publish(
         follow_outside_links: Whether to copy what links out of the model's folder lead to, which is refused otherwise.
         leave_out: Name, with ``/`` → why that file or folder isn't taken over.
         replace: Name, with ``/`` → bytes that take its place, or are added.
+        rewrite: Each looks at the source and says which of its files get other content; these are never linked.
         verify: Gets the complete hidden folder and raises to refuse it.
         before_publish: Gets the hidden folder when all files are written, and may add some.
         progress: Is told (bytes done, bytes in total), the total being estimated from the source; raising cancels.
@@ -158,7 +161,7 @@ def publish(
         pass_over = frozenset([*MODEL_FILE_NAMES, *leave_out, *replace])
         tree = scan_source(root, pass_over, follow_outside_links)
     counter = _Counter(progress, _expected_bytes(tree, model_file_name, replace))
-    build = _Build(tree, write_model, model_file_name, link, leave_out, replace, counter)
+    build = _Build(tree, write_model, model_file_name, link, leave_out, replace, tuple(rewrite), counter)
     with (
         _sentences(f"the export to {quoted(str(base))} failed", base, counter),
         _folders(base),
@@ -278,8 +281,20 @@ def _fill(build: _Build, staged: Path) -> None:
     for folder in tree.folders:
         (staged / folder).mkdir()
     refused: list[OSError] = []
+    anew = {}
+    for rewrite in build.rewrite:
+        rewritten = rewrite(tree, counter.add)
+        anew.update({name: (write, rewritten.reason) for name, write in rewritten.files.items()})
+        build.notes += rewritten.notes
     for file in tree.files:
         target = str(staged / file.name)
+        if file.name in anew:
+            write, reason = anew[file.name]
+            if write is None:
+                rows[file.name] = WrittenFile(file.name, file.size_bytes, "left out", reason)
+            else:
+                _write(build, staged, file.name, write, file.mode, reason)
+            continue
         reason = f"a link to {quoted(file.link)}" if file.link else ""
         error = link_file(file, target, counter.add) if build.link and not refused else None
         linked = build.link and not refused and error is None
@@ -292,19 +307,25 @@ def _fill(build: _Build, staged: Path) -> None:
         build.notes.append(f"files were copied, because they could not be linked ({refused[0].strerror})")
     for name, content in build.replace.items():
         (staged / name).parent.mkdir(parents=True, exist_ok=True)
-        _write(build, staged, name, functools.partial(_write_all, content))
-    _write(build, staged, build.model_file_name, build.write_model)
+        _write(build, staged, name, functools.partial(_write_all, content), _mode(tree, name))
+    _write(build, staged, build.model_file_name, build.write_model, _mode(tree, build.model_file_name))
 
 
 def _write_all(content: bytes, stream: BinaryIO) -> None:
     stream.write(content)
 
 
-def _write(build: _Build, staged: Path, name: str, write: Callable[[BinaryIO], None]) -> None:
-    mode = next((entry.mode for entry in build.tree.passed_over if entry.name == name and entry.mode), None)
+def _mode(tree: SourceTree, name: str) -> int | None:
+    """The permission bits of the file that another one takes the place of."""
+    return next((entry.mode for entry in tree.passed_over if entry.name == name and entry.mode), None)
+
+
+def _write(
+    build: _Build, staged: Path, name: str, write: Callable[[BinaryIO], None], mode: int | None, reason: str = ""
+) -> None:
     report: Report = build.counter.add
     write_file(str(staged / name), write, mode, report)
-    build.rows[name] = WrittenFile(name, (staged / name).stat().st_size, "written")
+    build.rows[name] = WrittenFile(name, (staged / name).stat().st_size, "written", reason)
 
 
 def _add_new_files(build: _Build, staged: Path) -> None:

@@ -130,6 +130,8 @@ class Graph:
     Attributes:
         nodes: The nodes by name, in file order; of two with one name the last.
         node_count: How many nodes the file has.
+        derived: What was worked out from single functions and is worth keeping, by a key of its maker. A graph that an
+            edit appended to has the same functions and more, so it begins with what was known.
     """
 
     def __init__(self, document: Document, op_list: Document, before: Graph | None = None) -> None:
@@ -143,7 +145,9 @@ class Graph:
         self._known_types: dict[str, tuple[DType, ...] | None] = {}
         self._edges: Edges = Edges(found.nodes, None if before is None else before._edges)
         self._earlier: Mapping[str, Function] = {}
+        self.derived: dict[object, object] = {}
         if before is not None:
+            self.derived = dict(before.derived)
             self._earlier = before._functions
             # What was of an unknown op may be known now.
             self._known_types = {name: types for name, types in before._known_types.items() if types is not None}

@@ -63,6 +63,11 @@ class Node:
         """How many bytes the serialized NodeDef has."""
         return self._end - self._start
 
+    @property
+    def position(self) -> int:
+        """Where its NodeDef begins, in bytes of the graph."""
+        return self._start
+
     def to_bytes(self) -> bytes:
         """The serialized NodeDef; that of a large constant is as large."""
         return self._document.read_at(self._start, self.size_bytes)

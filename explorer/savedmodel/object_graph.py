@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from explorer.errors import FormatError
-from explorer.savedmodel.graph import Graph
+from explorer.errors import FormatError, quoted
+from explorer.savedmodel.graph import Graph, Node
 from explorer.savedmodel.model import MetaGraph
 from explorer.savedmodel.reader import OBJECT_GRAPH_DEF, fields_of
 from explorer.savedmodel.schema import message_class
@@ -56,8 +56,17 @@ def read_function(graph: Graph, name: str) -> Any:
     """
     function = graph.function(name)
     if function is None:
-        raise FormatError(f"the graph's library has no function {name!r}, though the model refers to it")
-    return parsed("tensorflow.FunctionDef", function.to_bytes(), f"the function {name!r}")
+        raise FormatError(f"the graph's library has no function {quoted(name)}, though the model refers to it")
+    return parsed("tensorflow.FunctionDef", function.to_bytes(), f"the function {quoted(name)}")
+
+
+def node_message(node: Node) -> Any:
+    """The ``NodeDef`` of a node of the graph; a message of the caller's own.
+
+    Raises:
+        FormatError: It is corrupt.
+    """
+    return parsed("tensorflow.NodeDef", node.to_bytes(), f"the node {quoted(node.name)}")
 
 
 def new_message(name: str) -> Any:

@@ -8,18 +8,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from explorer.errors import FormatError
 from explorer.savedmodel import wire
 from explorer.savedmodel.model import MetaGraph, frozen
 from explorer.savedmodel.overlay import Document
-from explorer.savedmodel.reader import OBJECT_GRAPH_DEF, fields_of
+from explorer.savedmodel.reader import OBJECT_GRAPH_DEF, fields_of, map_entry
 from explorer.savedmodel.wire import LENGTH, VARINT, Field
 
 # SavedObjectGraph.nodes, SavedObject.children, SavedObject.bare_concrete_function
 _NODES, CHILDREN, _CONCRETE_FUNCTION = 1, 1, 8
+# SavedObjectGraph.concrete_functions, SavedBareConcreteFunction.concrete_function_name
+_CONCRETE_FUNCTIONS, _FUNCTION_NAME = 2, 1
+# SavedConcreteFunction.output_signature, StructuredValue.dict_value, DictValue.fields (struct.proto)
+_OUTPUT_SIGNATURE, _DICT_VALUE, _FIELDS = 4, 54, 1
 # ObjectReference
 _NODE_ID, LOCAL_NAME = 1, 2
 # SavedBareConcreteFunction.argument_keywords
@@ -51,10 +55,12 @@ class ObjectNames:
         root: What the loaded object's attributes are called.
         signatures: Signature key → the keys of its inputs, None where the file doesn't list them; None in place of
             the mapping where the object graph has no signature map.
+        outputs: Signature key → the keys of its outputs, for those whose file lists them.
     """
 
     root: frozenset[str]
     signatures: Mapping[str, frozenset[str] | None] | None
+    outputs: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def read_object_names(meta_graph: MetaGraph) -> ObjectNames | None:
@@ -77,7 +83,33 @@ def read_object_names(meta_graph: MetaGraph) -> ObjectNames | None:
     if signatures is None:
         return ObjectNames(root, None)
     keywords = {child.name: _keywords(meta_graph.document, _node(nodes, child.node_id)) for child in signatures}
-    return ObjectNames(root, frozen(keywords))
+    functions = {
+        child.name: wire.text(meta_graph.document, name, "the name of a function")
+        for child in signatures
+        for function in fields_of(meta_graph.document, _node(nodes, child.node_id), _CONCRETE_FUNCTION)
+        for name in fields_of(meta_graph.document, function, _FUNCTION_NAME)
+    }
+    answers = _output_keys(meta_graph, set(functions.values()))
+    outputs = {key: answers[name] for key, name in functions.items() if name in answers}
+    return ObjectNames(root, frozen(keywords), frozen(outputs))
+
+
+def _output_keys(meta_graph: MetaGraph, functions: set[str]) -> dict[str, frozenset[str]]:
+    """Function → the keys of what it returns, for those that return a mapping."""
+    document = meta_graph.document
+    assert document is not None
+    found: dict[str, frozenset[str]] = {}
+    for graph in fields_of(document, meta_graph.field, OBJECT_GRAPH_DEF):
+        for entry in wire.scan(document, graph, _SCAN_WINDOW):
+            if entry.number != _CONCRETE_FUNCTIONS or entry.wire_type != LENGTH:
+                continue
+            name, _, value = map_entry(document, entry)
+            if name in functions and value is not None:
+                for output in fields_of(document, value, _OUTPUT_SIGNATURE):
+                    for mapping in fields_of(document, output, _DICT_VALUE):
+                        keys = [map_entry(document, pair)[0] for pair in fields_of(document, mapping, _FIELDS)]
+                        found[name] = frozenset(keys)
+    return found
 
 
 def object_nodes(meta_graph: MetaGraph) -> list[Field]:

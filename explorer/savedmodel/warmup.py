@@ -27,7 +27,7 @@ MOST_RECORDS: Final = 1000
 
 Kind = Literal["predict", "predict_streamed", "classify", "regress", "multi_inference", "session_run", "empty"]
 
-_KINDS: Final[dict[int, Kind]] = {
+KINDS: Final[dict[int, Kind]] = {
     2: "classify",
     3: "regress",
     4: "multi_inference",
@@ -40,7 +40,7 @@ _KINDS: Final[dict[int, Kind]] = {
 _FIRST = 1 << 3 | LENGTH
 _SECOND = 2 << 3 | LENGTH
 _THIRD = 3 << 3 | LENGTH
-_FRAME_HEAD_BYTES, _CHECKSUM_BYTES = 12, 4
+FRAME_HEAD_BYTES, CHECKSUM_BYTES = 12, 4  # what stands before a record in the file, and behind it
 _EXAMPLES_INPUT = "inputs"  # the one input key that requests with tf.Examples know
 _EXAMPLES_OUTPUTS: Final = {"classify": ("classes", "scores"), "regress": ("outputs",), "multi_inference": ()}
 
@@ -71,6 +71,21 @@ class WarmupRecord:
         return self.signature_name or DEFAULT_SIGNATURE_KEY
 
 
+@dataclass(frozen=True)
+class FramedRecord:
+    """A record of the file.
+
+    Attributes:
+        offset: Where its frame begins in the file.
+        data: The ``PredictionLog``.
+        requests: The requests in it.
+    """
+
+    offset: int
+    data: memoryview
+    requests: tuple[WarmupRecord, ...]
+
+
 def read_warmup(folder: str | os.PathLike[str]) -> tuple[WarmupRecord, ...]:
     """Reads the warm-up requests of a SavedModel.
 
@@ -87,23 +102,37 @@ def read_warmup(folder: str | os.PathLike[str]) -> tuple[WarmupRecord, ...]:
     """
     path = os.path.join(os.fspath(folder), *WARMUP_FILE.split("/"))
     data = read_whole(path, LARGEST_WARMUP_BYTES, "a file of warm-up requests")
-    if data is None:
-        return ()
+    return () if data is None else tuple(request for record in read_records(data, path) for request in record.requests)
+
+
+def read_records(data: bytes, path: str) -> tuple[FramedRecord, ...]:
+    """Takes a file of warm-up requests apart.
+
+    Args:
+        data: The whole file.
+        path: What it is called in the sentences.
+
+    Returns:
+        The records in file order.
+
+    Raises:
+        FormatError: As of :func:`read_warmup`.
+    """
     if is_lfs_pointer(data):
         raise FormatError(f"{quoted(path)} is a Git LFS pointer, not the file itself; fetch it with git lfs pull")
     if data.startswith(b"\x1f\x8b"):
         raise FormatError(f"{quoted(path)} is compressed with gzip, and TensorFlow Serving reads it only uncompressed")
-    requests: list[WarmupRecord] = []
+    records: list[FramedRecord] = []
     for index, (offset, record) in enumerate(_framed(memoryview(data), path)):
         if index == MOST_RECORDS:
             raise FormatError(
                 f"{quoted(path)} has more than {MOST_RECORDS} records, and TensorFlow Serving refuses so many", offset
             )
         try:
-            requests += _requests(index, record)
+            records.append(FramedRecord(offset, record, requests_of(index, record)))
         except FormatError as error:
             raise FormatError(f"record {index} of {quoted(path)} is no PredictionLog: {error}") from None
-    return tuple(requests)
+    return tuple(records)
 
 
 def contradictions(
@@ -183,39 +212,43 @@ def _framed(data: memoryview, path: str) -> Iterator[tuple[int, memoryview]]:
     """
     position = 0
     while position < len(data):
-        head = data[position : position + _FRAME_HEAD_BYTES]
-        if len(head) < _FRAME_HEAD_BYTES:
+        head = data[position : position + FRAME_HEAD_BYTES]
+        if len(head) < FRAME_HEAD_BYTES:
             raise FormatError(f"{quoted(path)} is cut off inside the head of a record", position)
         if masked_crc32c(head[:8]) != int.from_bytes(head[8:], "little"):
             raise FormatError(f"{quoted(path)} is no intact TFRecord file: a length has a wrong checksum", position)
-        start = position + _FRAME_HEAD_BYTES
+        start = position + FRAME_HEAD_BYTES
         end = start + int.from_bytes(head[:8], "little")
-        if end + _CHECKSUM_BYTES > len(data):
+        if end + CHECKSUM_BYTES > len(data):
             raise FormatError(f"{quoted(path)} is cut off inside a record", position)
-        if masked_crc32c(data[start:end]) != int.from_bytes(data[end : end + _CHECKSUM_BYTES], "little"):
+        if masked_crc32c(data[start:end]) != int.from_bytes(data[end : end + CHECKSUM_BYTES], "little"):
             raise FormatError(f"{quoted(path)} is damaged: a record has a wrong checksum", position)
         yield position, data[start:end]
-        position = end + _CHECKSUM_BYTES
+        position = end + CHECKSUM_BYTES
 
 
-def _requests(index: int, record: memoryview) -> list[WarmupRecord]:
-    """The requests of one ``PredictionLog``."""
+def requests_of(index: int, record: bytes | memoryview) -> tuple[WarmupRecord, ...]:
+    """The requests of one ``PredictionLog``.
+
+    Raises:
+        FormatError: It is none.
+    """
     kind: Kind = "empty"
     logs: list[memoryview] = []
     for tag, _, payload in iter_fields(record):
-        found = _KINDS.get(tag >> 3) if tag & 7 == LENGTH else None
+        found = KINDS.get(tag >> 3) if tag & 7 == LENGTH else None
         if found is not None:
             # The logs are a oneof: the last kind wins, and a log that comes twice is merged, one after the other.
             logs = [*logs, payload] if found == kind else [payload]
             kind = found
     requests = [payload for log in logs for tag, _, payload in iter_fields(log) if tag == _FIRST]
     if kind == "predict_streamed":
-        return [_request(index, kind, bytes(request)) for request in requests]
+        return tuple(_request(index, kind, bytes(request)) for request in requests)
     merged = b"".join(requests)
     if kind == "multi_inference":
         tasks = [payload for tag, _, payload in iter_fields(merged) if tag == _FIRST]
-        return [_request(index, kind, bytes(task)) for task in tasks]
-    return [_request(index, kind, merged)]
+        return tuple(_request(index, kind, bytes(task)) for task in tasks)
+    return (_request(index, kind, merged),)
 
 
 def _request(index: int, kind: Kind, request: bytes) -> WarmupRecord:

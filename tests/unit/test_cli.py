@@ -148,7 +148,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["edit", "{models}/linear", "--recipe", "{tmp}/list.json", "--export", "{tmp}/b"], "no recipe"),
     (["edit", "{models}/linear", "--recipe", "{tmp}/gone.json", "--export", "{tmp}/b"], "doesn't fit this model"),
     (["edit", "{models}/linear", "--recipe", "{tmp}/breaks.json", "--export", "{tmp}/b"], "nothing was written"),
-    (["edit", "{models}/keras3", "--recipe", "{tmp}/tf2.json", "--export", "{tmp}/b"], "not possible yet"),
+    (["edit", "{models}/keras3", "--recipe", "{tmp}/tf2.json", "--export", "{tmp}/b"], "single meta graph"),
     (["edit", "{models}/linear", "--recipe", "{tmp}/ok.json", "--export", "{models}/README.md"], "not a folder"),
     (["edit", "{models}/linear", "--recipe", "{tmp}/ok.json", "--export", "{tmp}/b", "--version", "-3"], "-3"),
     (["request", "{models}/linear", "--signature", "nope"], "available: 'prediction'"),
@@ -168,7 +168,7 @@ def test_a_slip_gets_one_line_and_status_2(
         "ok": {"recipe": 1, "edits": [RENAME]},
         "tf2": {
             "recipe": 1,
-            "edits": [{"edit": "rename_output", "signature_key": "serve", "output_key": "output_0", "new_key": "a"}],
+            "edits": [{"edit": "copy_meta_graph", "new_tags": ["a"]}],
         },
         "breaks": {
             "recipe": 1,

@@ -113,10 +113,10 @@ def test_the_articles_slip_is_mended_by_the_offered_edit(sample_models: Path, tm
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 
-def test_warm_up_records_that_an_edit_contradicts_are_refused_or_dropped(
+def test_warm_up_records_that_an_edit_contradicts_are_refused_rewritten_or_dropped(
     copy_model: Copy, sample_models: Path, tmp_path: Path
 ) -> None:
-    """TensorFlow Serving would refuse the version, so somebody has to say that the records shall go."""
+    """TensorFlow Serving would refuse the version, so somebody has to say what becomes of the records."""
     source = copy_model("linear/1")
     (source / "assets.extra").mkdir()
     record = (sample_models / "broken" / "warmup_names_gone_signature" / WARMUP).read_bytes()
@@ -132,8 +132,11 @@ def test_warm_up_records_that_an_edit_contradicts_are_refused_or_dropped(
     renamed = explorer.rename_signature(fitting, "old_name", "new_name")
     with pytest.raises(ExportError, match="old_name.* choose 'drop'"):
         explorer.export(renamed, tmp_path / "base")
-    with pytest.raises(ExportError, match="not possible yet"):
-        explorer.export(renamed, tmp_path / "base", warmup="rewrite")
+    rewritten = explorer.export(renamed, tmp_path / "rewritten", warmup="rewrite")
+    assert b"new_name" in (rewritten / WARMUP).read_bytes() and b"old_name" not in (rewritten / WARMUP).read_bytes()
+    assert not [
+        finding for finding in explorer.check(explorer.open_saved_model(rewritten)) if finding.code == "stale_warmup"
+    ]
     published = export_version(renamed, tmp_path / "base", warmup="drop")
     assert not (published.path / WARMUP).exists()
     assert [file.name for file in published.files if file.how == "left out"] == [WARMUP]

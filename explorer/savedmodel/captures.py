@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from explorer.editing.plan import node_message
 from explorer.savedmodel.graph import Graph, split_tensor_name
 from explorer.savedmodel.inner_tensors import CALL_OPS, called_function
 from explorer.savedmodel.model import MetaGraph
-from explorer.savedmodel.object_graph import object_paths, read_function, read_object_graph
+from explorer.savedmodel.object_graph import node_message, object_paths, read_function, read_object_graph
 from explorer.savedmodel.reader import SAVER_DEF, fields_of
 from explorer.savedmodel.wire import LENGTH, scan, text
 
@@ -152,3 +151,56 @@ def _restored(edge: str, nodes: Mapping[str, Any]) -> tuple[str, int] | None:
 def _escaped(name: str) -> str:
     """A name as it stands in a checkpoint key (``tensorflow/python/checkpoint/trackable_view``)."""
     return name.replace(".", "..").replace("/", ".S")
+
+
+class Unrestored(NamedTuple):
+    """A variable that a call takes and that no loader of a server fills.
+
+    Attributes:
+        call: The node that takes it.
+        position: At which of its inputs.
+        edge: The variable's handle.
+        restored: The handle of the same variable that is filled; None where there is none.
+    """
+
+    call: str
+    position: int
+    edge: str
+    restored: str | None
+
+
+def unrestored_captures(meta_graph: MetaGraph, graph: Graph) -> list[Unrestored]:
+    """The variables that functions take from handles into which nothing is restored.
+
+    Keras 3 models that were saved with ``tf.saved_model.save`` have them: each variable stands in the graph twice, the
+    functions take one handle and the loader fills the other. ``tf.saved_model.load`` matches objects, not handles, so
+    it doesn't notice.
+    """
+    objects = read_object_graph(meta_graph)
+    handles = restored_handles(meta_graph, graph) if objects is not None else {}
+    if not handles:
+        return []
+    filled = set(handles.values()) | _initialised(graph)
+    restored: dict[int, str] = {}
+    for key, node_id in checkpoint_keys(objects).items():
+        if key in handles:
+            restored.setdefault(node_id, handles[key])
+    found = []
+    for node in graph.nodes.values():
+        if node.op not in CALL_OPS and graph.function(node.op) is None:
+            continue
+        name = called_function(node_message(node), graph.function)
+        bound = objects.concrete_functions[name].bound_inputs if name in objects.concrete_functions else ()
+        edges = [edge for edge in node.inputs if edge[:1] != "^"]
+        first = len(edges) - len(bound)
+        for place, node_id in enumerate(bound):
+            edge = edges[first + place] if first >= 0 else ""
+            source = graph.nodes.get(edge)
+            if source is not None and source.op == "VarHandleOp" and edge not in filled:
+                found.append(Unrestored(node.name, first + place, edge, restored.get(node_id)))
+    return found
+
+
+def _initialised(graph: Graph) -> set[str]:
+    """The handles of variables that nodes of the graph itself assign, such as the paths of assets."""
+    return {node.inputs[0] for node in graph.nodes.values() if node.op.startswith("AssignVariable") and node.inputs}
