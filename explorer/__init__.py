@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from explorer.checking.checks import check
+    from explorer.diagnosing.compatibility import Verdict, compatibility
+    from explorer.diagnosing.proof import Proof
     from explorer.editing.diff import diff
     from explorer.editing.edits import (
         add_output,
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from explorer.render.frames import to_frame
     from explorer.render.html import to_html
     from explorer.render.text import to_text
+    from explorer.runtime.numeric_test import numeric_test
+    from explorer.runtime.proof import prove
     from explorer.savedmodel.model import DType, MetaGraph, SavedModel, Shape, Signature, TensorInfo
     from explorer.savedmodel.opening import open_saved_model
     from explorer.serving.bodies import request_body
@@ -60,10 +64,12 @@ _HOMES = {
     "Explorer": "widgets.explorer",
     "ExplorerError": "errors",
     "MetaGraph": "savedmodel.model",
+    "Proof": "diagnosing.proof",
     "SavedModel": "savedmodel.model",
     "Shape": "savedmodel.model",
     "Signature": "savedmodel.model",
     "TensorInfo": "savedmodel.model",
+    "Verdict": "diagnosing.compatibility",
     "add_output": "editing.edits",
     "add_signature": "editing.edits",
     "add_signature_from_function": "editing.edits",
@@ -71,11 +77,14 @@ _HOMES = {
     "bind_input": "editing.edits",
     "check": "checking.checks",
     "clear_devices": "editing.edits",
+    "compatibility": "diagnosing.compatibility",
     "copy_meta_graph": "editing.edits",
     "copy_signature": "editing.edits",
     "diff": "editing.diff",
     "export": "exporting.export",
+    "numeric_test": "runtime.numeric_test",
     "open_saved_model": "savedmodel.opening",
+    "prove": "runtime.proof",
     "recipe": "editing.recipe",
     "remove_default": "editing.edits",
     "remove_meta_graph": "editing.edits",
@@ -107,10 +116,12 @@ __all__ = [
     "Explorer",
     "ExplorerError",
     "MetaGraph",
+    "Proof",
     "SavedModel",
     "Shape",
     "Signature",
     "TensorInfo",
+    "Verdict",
     "__version__",
     "add_output",
     "add_signature",
@@ -119,11 +130,14 @@ __all__ = [
     "bind_input",
     "check",
     "clear_devices",
+    "compatibility",
     "copy_meta_graph",
     "copy_signature",
     "diff",
     "export",
+    "numeric_test",
     "open_saved_model",
+    "prove",
     "recipe",
     "remove_default",
     "remove_meta_graph",

@@ -14,6 +14,8 @@ The tree::
     ├── RecipeError                (ValueError)   a recipe is not well formed
     ├── ExportError                nothing was written
     ├── RequestError               (ValueError)   no request body can be made
+    ├── RunError                   a model can't be run in the child process
+    │   └── RunCancelledError      because the caller didn't want to wait any longer
     └── UsageError                 (ValueError)   wrong arguments on the command line
 
 Each message is one sentence or two on one line: what is wrong, where, what was expected or is available, what to do.
@@ -175,6 +177,14 @@ class ExportError(ExplorerError):
 
 class RequestError(ExplorerError, ValueError):
     """No request body can be made for this signature from these values."""
+
+
+class RunError(ExplorerError):
+    """A model can't be run in the child process, may not be, or brought it down."""
+
+
+class RunCancelledError(RunError):
+    """The caller cancelled a run; its child process is gone."""
 
 
 class UsageError(ExplorerError, ValueError):

@@ -44,9 +44,9 @@ def check_captures(meta_graph: MetaGraph, graph: Graph) -> Iterator[Finding]:
     yield Finding(
         "error",
         "unrestored_variables",
-        f"the signatures use {len(edges)} {'variable' if len(edges) == 1 else 'variables'} ({listed(edges, _MOST_TOLD)}) "
-        "into which nothing is ever restored: tf.saved_model.load works, and every server fails with 'Could not find variable'; "
-        "tf.saved_model.save writes Keras 3 models so",
+        f"nothing is ever restored into {len(edges)} of the variables that the signatures use "
+        f"({listed(edges, _MOST_TOLD)}): tf.saved_model.load works, and every server fails with 'Could not find "
+        "variable'; tf.saved_model.save writes Keras 3 models so",
         "let the functions take the variables of the same name that are restored" if mends else "save the model anew",
         meta_graph.tags,
         subject="captures",

@@ -70,7 +70,7 @@ def has_side_effects(functions: Functions, function: Any, depth: int = 0) -> boo
     for node in function.node_def:
         if node.op in _READS or node.op in _LOOK_UPS:
             continue
-        called = called_function(node, functions.graph.function)
+        called = _called(functions, node)
         if called is not None:
             if depth > 50 or has_side_effects(functions, functions.find(called), depth + 1):
                 return True
@@ -236,8 +236,13 @@ def _acts(functions: Functions, node: Any) -> bool:
     """Whether a node has a side effect that shall stay, though nothing takes its results."""
     if node.op in _READS or node.op in _LOOK_UPS:
         return False
-    called = called_function(node, functions.find)
+    called = _called(functions, node)
     return has_side_effects(functions, functions.find(called)) if called is not None else True
+
+
+def _called(functions: Functions, node: Any) -> str | None:
+    """The function that a node calls and does nothing else, one of the library or one that the edit made."""
+    return called_function(node, lambda name: functions.pending.get(name) or functions.graph.function(name))
 
 
 def _is_stateful(functions: Functions, node: Any) -> bool:

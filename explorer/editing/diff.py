@@ -84,7 +84,7 @@ def _meta_graph_changes(before: MetaGraph, after: MetaGraph) -> list[Change]:
     first, second = dict(before.signatures), dict(after.signatures)
     pairs = _paired(first, second, lambda one, other: one.key == other.key)
     pairs += _paired(first, second, lambda one, other: one == replace(other, key=one.key))
-    pairs += _paired(first, second, _call_the_same)
+    pairs += _paired(first, second, call_the_same)
     for signature in first.values():
         changes.append(Change("removed", where, "signature", printable_name(signature.key), None))
     for one, other in pairs:
@@ -94,7 +94,7 @@ def _meta_graph_changes(before: MetaGraph, after: MetaGraph) -> list[Change]:
     return changes
 
 
-def _call_the_same(one: Signature, other: Signature) -> bool:
+def call_the_same(one: Signature, other: Signature) -> bool:
     """Whether two signatures of different keys feed or fetch the same tensors, so that one is the other renamed."""
 
     def tensors(infos: Mapping[str, TensorInfo]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from explorer.render.special import special_view
 from explorer.render.tables import (
     Table,
     changes_table,
@@ -24,7 +25,7 @@ def to_frame(thing: object) -> pd.DataFrame:
 
     Args:
         thing: A SavedModel (its meta graphs), MetaGraph (its signatures), Signature (its inputs and outputs),
-            TensorInfo, Table, or a sequence of findings or of changes.
+            TensorInfo, Table, Verdict, Proof, or a sequence of findings or of changes.
 
     Returns:
         One row a thing, columns in snake case; whole numbers stay whole where some are missing (``Int64``).
@@ -34,6 +35,8 @@ def to_frame(thing: object) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if (special := special_view(thing)) is not None:
+        return special.frame(thing)
     table = as_table(thing)
     frame = pd.DataFrame(list(table.rows), columns=list(table.columns))
     for position, column in enumerate(table.columns):

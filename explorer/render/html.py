@@ -14,6 +14,7 @@ from explorer.errors import printable_name
 from explorer.render.frames import as_table
 from explorer.render.markup import Child, Markup, element, join, name_element, root, style_sheet
 from explorer.render.overview import overview, serving_status
+from explorer.render.special import special_view
 from explorer.render.tables import (
     Cell,
     Table,
@@ -80,7 +81,8 @@ def to_html(thing: object) -> str:
     """Shows something of ours as a piece of HTML that brings its style along.
 
     Args:
-        thing: A SavedModel, MetaGraph, Signature, TensorInfo, Table, or a sequence of findings or of changes.
+        thing: A SavedModel, MetaGraph, Signature, TensorInfo, Table, Verdict, Proof, or a sequence of findings or of
+            changes.
 
     Returns:
         At most 2 MB; what doesn't fit is counted in a line at the end.
@@ -105,6 +107,8 @@ def to_html(thing: object) -> str:
         findings = [item for item in thing if isinstance(item, Finding)]
         if len(findings) == len(thing):
             return findings_html(findings)
+    if (special := special_view(thing)) is not None:
+        return special.html(thing)
     return page(table_element(as_table(thing), room))
 
 

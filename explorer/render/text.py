@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from explorer.errors import printable_name
 from explorer.render.overview import overview, serving_status
+from explorer.render.special import special_view
 from explorer.render.tables import (
     Table,
     cell_text,
@@ -37,7 +38,8 @@ def to_text(thing: object) -> str:
     """Writes something of ours as text.
 
     Args:
-        thing: A SavedModel, MetaGraph, Signature, TensorInfo, Table, or a sequence of findings or of changes.
+        thing: A SavedModel, MetaGraph, Signature, TensorInfo, Table, Verdict, Proof, or a sequence of findings or of
+            changes.
 
     Returns:
         Lines without a trailing newline. Every name is shown whole, its invisible characters made visible.
@@ -65,6 +67,8 @@ def to_text(thing: object) -> str:
             return changes_text(changes)
         if len(findings) == len(thing):
             return findings_text(findings) if findings else "nothing"
+    if (special := special_view(thing)) is not None:
+        return special.text(thing)
     raise TypeError(f"a {type(thing).__name__} has no text form")
 
 

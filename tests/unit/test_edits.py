@@ -205,7 +205,7 @@ REFUSED: list[tuple[str, Callable[[SavedModel], SavedModel], type[ExplorerError]
     ("linear", lambda m: explorer.repair_two_truths(m), EditError, "no signatures"),
     ("keras3", lambda m: explorer.repair_two_truths(m), EditError, "agree already"),
     ("keras3", lambda m: explorer.repair_captures(m), EditError, "restored already"),
-    ("linear", lambda m: explorer.clear_devices(m), EditError, "no node"),
+    ("half_plus_two", lambda m: explorer.clear_devices(m), EditError, "no node"),
     ("keras3", lambda m: explorer.copy_meta_graph(m, ["x"]), UnsupportedEditError, "single meta graph"),
 ]  # fmt: skip
 
