@@ -19,7 +19,9 @@ from explorer.savedmodel.inner_tensors import CALL_OPS, InnerTensor, called_func
 
 _READS: Final = frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VarHandleOp", "VarIsInitializedOp"})
 _LOOK_UPS: Final = frozenset({"LookupTableFindV2", "LookupTableSizeV2", "LookupTableExportV2", "HashTableV2"})
-_RESOURCE, _VARIANT = 20, 21
+_RESOURCE = 20
+HANDLES: Final = frozenset({_RESOURCE, 21})
+"""The dtypes of handles, DT_RESOURCE and DT_VARIANT, which no request and no answer can hold."""
 
 
 def exposed(functions: Functions, plan: Plan, call: int, tensor: InnerTensor) -> tuple[Plan, Result]:
@@ -293,7 +295,7 @@ def _clone(functions: Functions, function: Any) -> Any:
 
 
 def _expect_value(tensor: InnerTensor) -> None:
-    if tensor.dtype.base.number in (_RESOURCE, _VARIANT):
+    if tensor.dtype.base.number in HANDLES:
         raise EditError(
             f"{quoted(tensor.name)} is a {tensor.dtype}: a handle inside the model, which no request can hold"
         )

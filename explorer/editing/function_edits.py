@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from explorer.editing.clones import HANDLES
 from explorer.editing.editable import Tags, editable, edited, expect_new_signature_key, expect_text
 from explorer.editing.plan import Arg, Call, Capture, Input, Output, Plan, Result, Source
 from explorer.editing.signature_def import new_entry
@@ -12,8 +13,6 @@ from explorer.errors import EditError, NotFoundError, UnsupportedEditError, list
 from explorer.savedmodel import constants
 from explorer.savedmodel.concrete_functions import ConcreteFunction, FunctionTensor, read_concrete_functions
 from explorer.savedmodel.model import MetaGraph, SavedModel
-
-_HANDLES = (20, 21)  # DT_RESOURCE, DT_VARIANT
 
 
 def add_signature_from_function(
@@ -58,7 +57,7 @@ def add_signature_from_function(
     if not results:
         raise EditError(f"{quoted(function_name)} returns no tensors, and a signature needs an output")
     for tensor in (*by_key.values(), *results.values()):
-        if tensor.dtype.base.number in _HANDLES:
+        if tensor.dtype.base.number in HANDLES:
             raise EditError(
                 f"{quoted(tensor.name)} of {quoted(function_name)} is a handle ({tensor.dtype}), which no request holds"
             )

@@ -204,7 +204,7 @@ def _find(functions: Functions, plan: Plan, tensor_name: str) -> tuple[int, Inne
     found: list[tuple[int, InnerTensor]] = []
     for place, call in enumerate(plan.calls):
         tensors = list(inner_tensors(functions.graph, [(call.path, call.function)], find))
-        every += tensors
+        every += [tensor for tensor in tensors if tensor.dtype.base.number not in clones.HANDLES]
         found += [(place, tensor) for tensor in find_inner(tensors, tensor_name)]
     if len(found) > 1:
         names = [tensor.name for _, tensor in found]

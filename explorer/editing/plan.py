@@ -16,7 +16,7 @@ from explorer.errors import EditError, UnsupportedEditError, listed, quoted
 from explorer.savedmodel.graph import Graph, split_tensor_name
 from explorer.savedmodel.inner_tensors import CALL_OPS, called_function
 from explorer.savedmodel.model import Shape
-from explorer.savedmodel.object_graph import node_message, read_function
+from explorer.savedmodel.object_graph import node_message, read_function, read_outline
 
 _PASSING_OPS = frozenset({"Identity", "NoOp", "Const", "EnsureShape"})
 _HARMLESS_ATTRS = frozenset({"_construction_context", "_input_shapes"})
@@ -183,7 +183,7 @@ def unwrapped(plan: Plan, graph: Graph) -> Plan:
 
     for position, call in enumerate(plan.calls):
         args = tuple(mapped(arg) for arg in call.args)
-        body = read_function(graph, call.function)
+        body = read_outline(graph, call.function)
         inner = _inner_calls(body, graph)
         first = len(calls)
         if inner is None:
@@ -247,6 +247,9 @@ def _inner_calls(function: Any, graph: Graph) -> _Inner | None:
             index = result_index(node, rest, graph)
             return None if index is None else Result(places[node.name], index)
         if node.op == "Const":
+            if "value" not in node.attr:  # too large for the outline
+                whole = read_function(graph, function.signature.name)
+                node = next(one for one in whole.node_def if one.name == name)
             return Constant(node.attr["value"].tensor.SerializeToString(deterministic=True))
         if node.op not in ("Identity", "EnsureShape"):
             return None

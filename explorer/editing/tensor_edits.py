@@ -61,7 +61,7 @@ def remove_output(model: SavedModel, signature_key: str, output_key: str, *, tag
     changes = [removal(entry) for entry in entries_with_key(document_of(meta_graph), value, OUTPUTS, output_key)]
     if meta_graph.has_object_graph:
         functions = Functions(meta_graph)
-        plan = read_plan(functions, signature)
+        plan = read_plan(functions, signature, keys_only=True)
         left = {key: output for key, output in plan.outputs.items() if key != output_key}
         changes += write_plan(functions, signature_key, replace(plan, outputs=left)).changes
     return edited(model, meta_graph, changes, "remove_output", signature_key=signature_key, output_key=output_key)
@@ -205,7 +205,7 @@ def _rename(model: SavedModel, tags: Tags, edit: str, signature_key: str, key: s
             changes += [*drop_earlier(entries), *set_key(meta_graph, entries[-1], new_key)]
     if meta_graph.has_object_graph:
         functions = Functions(meta_graph)
-        plan = read_plan(functions, signature)
+        plan = read_plan(functions, signature, keys_only=True)
         renamed = plan.with_input_renamed(key, new_key) if is_input else _with_output_renamed(plan, key, new_key)
         changes += write_plan(functions, signature_key, renamed).changes
     return edited(

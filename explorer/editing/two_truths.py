@@ -32,8 +32,14 @@ from explorer.errors import EditError, UnsupportedEditError, quoted
 from explorer.savedmodel.captures import Captures, find_captures
 from explorer.savedmodel.graph import Graph, GraphTensor, read_graph, split_tensor_name
 from explorer.savedmodel.inner_tensors import CALL_OPS, called_function
-from explorer.savedmodel.model import DType, MetaGraph, Signature
-from explorer.savedmodel.object_graph import new_message, node_message, read_function, read_object_graph
+from explorer.savedmodel.model import DType, MetaGraph, Signature, TensorInfo
+from explorer.savedmodel.object_graph import (
+    new_message,
+    node_message,
+    read_function,
+    read_object_graph,
+    read_outline,
+)
 from explorer.savedmodel.op_defs import OP
 from explorer.savedmodel.overlay import Change, Document, insertion_at_end
 from explorer.savedmodel.reader import (
@@ -82,9 +88,17 @@ class Functions:
         """A function by its name, one that the edit made or one of the library."""
         return self._find(name)
 
+    def find_outline(self, name: str) -> Any:
+        """The same function without its large attributes: to look at, not to clone."""
+        return self._find_outline(name)
+
     @cached_property
     def _find(self) -> Any:
-        return wrapper.finder(self.graph, self.pending)
+        return wrapper.finder(self.graph, self.pending, read_function)
+
+    @cached_property
+    def _find_outline(self) -> Any:
+        return wrapper.finder(self.graph, self.pending, read_outline)
 
     def unused_function(self, name: str) -> str:
         """A name that no function has."""
@@ -95,27 +109,51 @@ class Functions:
         return made
 
 
-def read_plan(functions: Functions, signature: Signature) -> Plan:
+def read_plan(functions: Functions, signature: Signature, *, keys_only: bool = False) -> Plan:
     """What a signature computes, with the graph's tensors for its inputs and outputs.
+
+    Args:
+        functions: The meta graph.
+        signature: The signature.
+        keys_only: Whether the edit leaves everything but keys alone. Then it is enough that both truths have the same
+            keys, where the graph computes the answers in a way that isn't known here.
 
     Raises:
         EditError: ``signature_def`` and the object graph say different things.
         UnsupportedEditError: One of them says it in a way that isn't known here.
     """
     in_objects = object_plan(functions, signature.key)
-    in_graph = signature_def_plan(functions, signature)
+    try:
+        in_graph = signature_def_plan(functions, signature)
+    except UnsupportedEditError:
+        if not keys_only or any(info.encoding != "name" for info in _infos(signature)):
+            raise
+        in_graph = _with_tensors(in_objects, signature)
     if set(in_objects.inputs) != set(in_graph.inputs) or not in_objects.computes_like(in_graph):
         raise EditError(
             f"a server and tf.saved_model.load see two different signatures {quoted(signature.key)} in this model; "
             "repair that first, so that the edit reaches both"
         )
+    return _with_tensors(replace(in_objects, calls=in_graph.calls), signature)
+
+
+def _with_tensors(plan: Plan, signature: Signature) -> Plan:
+    """A plan with the graph's tensors for those inputs and outputs that ``signature_def`` has, and for no others."""
     inputs = {
-        key: replace(info, tensor_name=in_graph.inputs[key].tensor_name) for key, info in in_objects.inputs.items()
+        key: replace(plan.inputs[key], tensor_name=_tensor_name(info.tensor_name))
+        for key, info in signature.inputs.items()
+        if key in plan.inputs
     }
     outputs = {
-        key: replace(info, tensor_name=in_graph.outputs[key].tensor_name) for key, info in in_objects.outputs.items()
+        key: replace(plan.outputs[key], tensor_name=_tensor_name(info.tensor_name))
+        for key, info in signature.outputs.items()
+        if key in plan.outputs
     }
-    return Plan(inputs, outputs, in_graph.calls)
+    return replace(plan, inputs=inputs, outputs=outputs)
+
+
+def _infos(signature: Signature) -> list[TensorInfo]:
+    return [*signature.inputs.values(), *signature.outputs.values()]
 
 
 def agree(functions: Functions, signature: Signature) -> bool:
@@ -139,7 +177,7 @@ def object_plan(functions: Functions, signature_key: str) -> Plan:
         raise UnsupportedEditError(
             f"the object graph leads signature {quoted(signature_key)} to no function that the file has"
         )
-    saved, function = objects.concrete_functions[name], read_function(functions.graph, name)
+    saved, function = objects.concrete_functions[name], read_outline(functions.graph, name)
     keyword = _dict_of(saved.canonicalized_input_signature.tuple_value, 1)
     answer = saved.output_signature.dict_value.fields if saved.output_signature.HasField("dict_value") else None
     free = len(function.signature.input_arg) - len(saved.bound_inputs)
@@ -157,7 +195,7 @@ def object_plan(functions: Functions, signature_key: str) -> Plan:
 
 def signature_def_plan(functions: Functions, signature: Signature) -> Plan:
     """What ``signature_def`` and the graph say that a signature computes."""
-    for info in (*signature.inputs.values(), *signature.outputs.values()):
+    for info in _infos(signature):
         if info.encoding != "name":
             raise UnsupportedEditError(
                 f"signature {quoted(signature.key)} has a {info.encoding} tensor, which functions know only in parts"
@@ -198,7 +236,7 @@ def write_plan(functions: Functions, signature_key: str, plan: Plan) -> Written:
         plan: What it shall compute.
     """
     name = functions.unused_function(f"__inference_signature_wrapper_{_plain(signature_key)}_edited")
-    made = wrapper.make_wrapper(plan, name, functions.find)
+    made = wrapper.make_wrapper(plan, name, functions.find_outline)
     objects = functions.captures.objects
     nodes: list[Any] = []
     taken: set[str] = set()

@@ -18,7 +18,7 @@ from explorer.editing.plan import Arg, Call, Capture, Constant, Input, Plan, Res
 from explorer.savedmodel.graph import Graph
 from explorer.savedmodel.inner_tensors import CALL_OPS
 from explorer.savedmodel.model import Shape
-from explorer.savedmodel.object_graph import new_message, parsed, read_function
+from explorer.savedmodel.object_graph import new_message, parsed
 
 _CONSTRUCTION_CONTEXT: Final = b"kEagerRuntime"
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9_]+")
@@ -351,15 +351,15 @@ def _set_spec(value: Any, key: str, type_number: int, shape: Shape) -> None:
     set_shape(spec.shape, shape)
 
 
-def finder(graph: Graph, pending: Mapping[str, Any]) -> Callable[[str], Any]:
-    """Finds functions among those that an edit made and those of the library."""
-    read: dict[str, Any] = {}
+def finder(graph: Graph, pending: Mapping[str, Any], read: Callable[[Graph, str], Any]) -> Callable[[str], Any]:
+    """Finds functions among those that an edit made and those of the library, of which each is read once."""
+    known: dict[str, Any] = {}
 
     def find(name: str) -> Any:
         if name in pending:
             return pending[name]
-        if name not in read:
-            read[name] = read_function(graph, name)
-        return read[name]
+        if name not in known:
+            known[name] = read(graph, name)
+        return known[name]
 
     return find

@@ -12,7 +12,7 @@ from typing import Any
 
 from explorer.savedmodel.graph import read_graph
 from explorer.savedmodel.model import DType, MetaGraph, Shape
-from explorer.savedmodel.object_graph import SIGNATURES, object_paths, read_function, read_object_graph
+from explorer.savedmodel.object_graph import SIGNATURES, object_paths, read_object_graph, read_outline
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,14 @@ def read_concrete_functions(meta_graph: MetaGraph) -> Mapping[str, ConcreteFunct
         return {}
     graph = read_graph(meta_graph)
     paths: dict[str, list[str]] = {}
+    parameters: dict[str, tuple[str, ...]] = {}
     signatures: set[str] = set()
     for node_id, path in object_paths(objects):
         node = objects.nodes[node_id]
         names: list[str] = []
         if node.WhichOneof("kind") == "function":
             names = list(node.function.concrete_functions)
+            parameters |= dict.fromkeys(names, _parameters(node.function.function_spec))
         elif node.WhichOneof("kind") == "bare_concrete_function":
             names = [node.bare_concrete_function.concrete_function_name]
         if path[:1] == (SIGNATURES,):
@@ -88,16 +90,32 @@ def read_concrete_functions(meta_graph: MetaGraph) -> Mapping[str, ConcreteFunct
     for name in [*paths, *sorted(signatures - set(paths))]:
         if name in objects.concrete_functions and graph.function(name) is not None:
             found[name] = _described(
-                name, tuple(paths.get(name, ())), objects.concrete_functions[name], read_function(graph, name),
-                name in signatures,
+                name, tuple(paths.get(name, ())), objects.concrete_functions[name], read_outline(graph, name),
+                parameters.get(name, ()), name in signatures,
             )  # fmt: skip
     return found
 
 
-def _described(name: str, paths: tuple[str, ...], saved: Any, function: Any, is_signature: bool) -> ConcreteFunction:
+def _parameters(spec: Any) -> tuple[str, ...]:
+    """The names of a method's positional parameters, without ``self``; none where the file doesn't list them."""
+    for pair in spec.fullargspec.named_tuple_value.values:
+        if pair.key == "args":
+            names = tuple(value.string_value for value in pair.value.list_value.values)
+            return names[1:] if spec.is_method else names
+    return ()
+
+
+def _described(
+    name: str,
+    paths: tuple[str, ...],
+    saved: Any,
+    function: Any,
+    parameters: tuple[str, ...],
+    is_signature: bool,
+) -> ConcreteFunction:
     signature = function.signature
     free = max(len(signature.input_arg) - len(saved.bound_inputs), 0)
-    specs, python = _inputs(saved.canonicalized_input_signature)
+    specs, python = _inputs(saved.canonicalized_input_signature, parameters)
     arguments = []
     for place, arg in enumerate(signature.input_arg[:free]):
         details = function.arg_attr[place].attr if place in function.arg_attr else {}
@@ -126,11 +144,18 @@ def _unique(tensors: list[FunctionTensor]) -> tuple[FunctionTensor, ...]:
     )
 
 
-def _inputs(value: Any) -> tuple[list[tuple[str, Shape]], list[str]]:
+def _inputs(value: Any, parameters: tuple[str, ...]) -> tuple[list[tuple[str, Shape]], list[str]]:
     """The tensors of ``(args, kwargs)`` in the order of the flattened structure, and its Python values in words."""
     specs: list[tuple[str, Shape]] = []
     python: list[str] = []
-    for path, leaf in _leaves(value):
+    parts = list(value.tuple_value.values)
+    named: list[tuple[str, Any]] = []
+    if len(parts) == 2:
+        for place, item in enumerate(parts[0].tuple_value.values):
+            named.append((parameters[place] if place < len(parameters) else "", item))
+        fields = parts[1].dict_value.fields
+        named += [(key, fields[key]) for key in sorted(fields)]
+    for path, leaf in [leaf for name, item in named for leaf in _leaves(item, name, 2)]:
         kind = leaf.WhichOneof("kind")
         if kind in ("tensor_spec_value", "bounded_tensor_spec_value"):
             spec = getattr(leaf, kind)
@@ -138,7 +163,8 @@ def _inputs(value: Any) -> tuple[list[tuple[str, Shape]], list[str]]:
         elif kind == "type_spec_value":
             specs += [(name or path, shape) for name, shape in _components(leaf.type_spec_value)]
         elif kind in ("bool_value", "int64_value", "float64_value", "string_value"):
-            python.append(f"{path}={getattr(leaf, kind)!r}")
+            told = repr(getattr(leaf, kind))
+            python.append(f"{path}={told}" if path else told)
     return specs, python
 
 
@@ -163,9 +189,7 @@ def _leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, A
         return
     if kind in ("list_value", "tuple_value"):
         for place, item in enumerate(getattr(value, kind).values):
-            # (args, kwargs): the first two layers have no names of their own
-            name = path if not path and depth < 2 else f"{path}_{place}" if path else f"output_{place}"
-            yield from _leaves(item, name, depth + 1)
+            yield from _leaves(item, f"{path}_{place}" if path else f"output_{place}", depth + 1)
     elif kind == "dict_value":
         for key in sorted(value.dict_value.fields):
             yield from _leaves(value.dict_value.fields[key], f"{path}_{key}" if path else key, depth + 1)

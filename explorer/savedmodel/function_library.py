@@ -10,15 +10,20 @@ from typing import Final, NamedTuple
 
 from explorer.savedmodel import records
 from explorer.savedmodel.op_defs import OpDef, read_op_def
-from explorer.savedmodel.overlay import Document
+from explorer.savedmodel.overlay import Document, apply_changes, removal
 from explorer.savedmodel.wire import LENGTH, Field, payload, scan
 
 # FunctionDefLibrary
 FUNCTION: Final = 1
 # FunctionDef
-_SIGNATURE: Final = 1 << 3 | LENGTH
+_SIGNATURE: Final = 1
+_NODE_DEF: Final = 3
+# NodeDef
+_ATTR: Final = 5
 
 _SCAN_WINDOW: Final = 1 << 17
+_LARGE_FUNCTION: Final = 1 << 20
+_LARGE_ATTRIBUTE: Final = 1 << 16
 
 
 class Function(NamedTuple):
@@ -38,6 +43,20 @@ class Function(NamedTuple):
         """The serialized FunctionDef."""
         return payload(self.document, self.field)
 
+    def outline(self) -> bytes:
+        """The serialized FunctionDef, of a large one without the attributes of 64 KiB and more: the weights in it."""
+        body = Document(self.document.slice(self.field.value_start, self.field.end))
+        if body.size < _LARGE_FUNCTION:
+            return body.to_bytes()
+        large = [
+            removal(attribute)
+            for node in scan(body, window=_SCAN_WINDOW)
+            if node.number == _NODE_DEF and node.end - node.start > _LARGE_ATTRIBUTE
+            for attribute in scan(body, node)
+            if attribute.number == _ATTR and attribute.end - attribute.value_start >= _LARGE_ATTRIBUTE
+        ]
+        return apply_changes(body, large).to_bytes()
+
 
 def read_functions(document: Document, libraries: Iterable[Field]) -> dict[str, Function]:
     """Reads the signatures of the functions in some ``FunctionDefLibrary`` messages, by name.
@@ -50,8 +69,17 @@ def read_functions(document: Document, libraries: Iterable[Field]) -> dict[str, 
         for field in scan(document, library, _SCAN_WINDOW):
             if field.number != FUNCTION or field.wire_type != LENGTH:
                 continue
-            function = payload(document, field)
-            parts = [bytes(part) for tag, _, part in records.iter_fields(function) if tag == _SIGNATURE]
-            signature = read_op_def(b"".join(parts))
+            signature = read_op_def(b"".join(_signature_parts(document, field)))
             found[signature.name] = Function(signature, document, field)
     return found
+
+
+def _signature_parts(document: Document, function: Field) -> list[bytes]:
+    if function.end - function.start < _LARGE_FUNCTION:
+        fields = records.iter_fields(payload(document, function))
+        return [bytes(part) for tag, _, part in fields if tag == _SIGNATURE << 3 | LENGTH]
+    return [
+        payload(document, part)
+        for part in scan(document, function, _SCAN_WINDOW)
+        if part.number == _SIGNATURE and part.wire_type == LENGTH
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from explorer.savedmodel.graph import Graph
-from explorer.savedmodel.object_graph import node_message, read_function
+from explorer.savedmodel.object_graph import node_message, read_outline
 
 _MOST_NAMES = 20
 _PLAIN = frozenset({"Const", "Identity", "NoOp", "Placeholder"})
@@ -54,7 +54,7 @@ def _body(graph: Graph, name: str) -> _Body:
         return known
     ops: dict[str, list[str]] = {}
     functions: dict[str, None] = {}
-    for node in read_function(graph, name).node_def:
+    for node in read_outline(graph, name).node_def:
         named = ops.setdefault(node.op, [])
         if len(named) < _MOST_NAMES:
             named.append(node.name)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from explorer.errors import FormatError, quoted
+from explorer.savedmodel.function_library import Function
 from explorer.savedmodel.graph import Graph, Node
 from explorer.savedmodel.model import MetaGraph
 from explorer.savedmodel.reader import OBJECT_GRAPH_DEF, fields_of
@@ -54,10 +55,26 @@ def read_function(graph: Graph, name: str) -> Any:
     Raises:
         FormatError: There is no such function, or it is corrupt.
     """
+    return parsed("tensorflow.FunctionDef", _function(graph, name).to_bytes(), f"the function {quoted(name)}")
+
+
+def read_outline(graph: Graph, name: str) -> Any:
+    """The ``FunctionDef`` of a function without its large attributes, as the weights that constants hold.
+
+    It says which nodes there are and how they hang together, and costs next to nothing where a function has a gigabyte
+    of weights. It must not be written anywhere.
+
+    Raises:
+        FormatError: There is no such function, or it is corrupt.
+    """
+    return parsed("tensorflow.FunctionDef", _function(graph, name).outline(), f"the function {quoted(name)}")
+
+
+def _function(graph: Graph, name: str) -> Function:
     function = graph.function(name)
     if function is None:
         raise FormatError(f"the graph's library has no function {quoted(name)}, though the model refers to it")
-    return parsed("tensorflow.FunctionDef", function.to_bytes(), f"the function {quoted(name)}")
+    return function
 
 
 def node_message(node: Node) -> Any:
