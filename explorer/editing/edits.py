@@ -21,6 +21,7 @@ from explorer.editing.signature_edits import copy_signature, remove_signature, r
 from explorer.editing.tensor_edits import (
     add_output,
     add_signature,
+    remove_input,
     remove_output,
     rename_input,
     rename_output,
@@ -38,6 +39,7 @@ __all__ = [
     "copy_meta_graph",
     "copy_signature",
     "remove_default",
+    "remove_input",
     "remove_meta_graph",
     "remove_output",
     "remove_signature",

@@ -35,6 +35,7 @@ EDITS: Mapping[str, tuple[Callable[..., SavedModel], Mapping[str, str]]] = {
     ),
     "rename_input": (edits.rename_input, {"signature_key": _TEXT, "input_key": _TEXT, "new_key": _TEXT}),
     "rename_output": (edits.rename_output, {"signature_key": _TEXT, "output_key": _TEXT, "new_key": _TEXT}),
+    "remove_input": (edits.remove_input, {"signature_key": _TEXT, "input_key": _TEXT}),
     "remove_output": (edits.remove_output, {"signature_key": _TEXT, "output_key": _TEXT}),
     "set_input_tensor": (edits.set_input_tensor, {"signature_key": _TEXT, "input_key": _TEXT, "tensor_name": _TEXT}),
     "set_output_tensor": (edits.set_output_tensor, {"signature_key": _TEXT, "output_key": _TEXT, "tensor_name": _TEXT}),

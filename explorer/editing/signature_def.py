@@ -120,6 +120,16 @@ def retargeted(meta_graph: MetaGraph, signature_key: str, number: int, key: str,
     return [*drop_earlier(entries), *retarget_entry(document, entries[-1], tensor)]
 
 
+def without_input(meta_graph: MetaGraph, signature_key: str, input_key: str) -> list[Change]:
+    """The changes that take an input and its default value out of a signature."""
+    document, parent = _document(meta_graph), signature_value(meta_graph, signature_key)
+    return [
+        removal(entry)
+        for number in (INPUTS, DEFAULTS)
+        for entry in entries_with_key(document, parent, number, input_key)
+    ]
+
+
 def new_entry(
     meta_graph: MetaGraph,
     signature_key: str,

@@ -20,6 +20,7 @@ from explorer.editing.editable import (
     expect_text,
     find_tensor,
 )
+from explorer.editing.inner_edits import rewritten
 from explorer.editing.plan import Plan
 from explorer.editing.signature_def import (
     drop_earlier,
@@ -29,10 +30,12 @@ from explorer.editing.signature_def import (
     retargeted,
     set_key,
     signature_value,
+    without_input,
 )
 from explorer.editing.two_truths import Functions, read_plan, write_plan
 from explorer.errors import EditError, quoted
 from explorer.savedmodel import constants, wire
+from explorer.savedmodel.graph import read_graph
 from explorer.savedmodel.model import MetaGraph, SavedModel, Signature
 from explorer.savedmodel.overlay import Change, insertion_after, insertion_at_end, removal
 from explorer.savedmodel.reader import DEFAULTS, INPUTS, OUTPUTS, fields_of
@@ -50,6 +53,35 @@ def rename_output(
 ) -> SavedModel:
     """Gives an output another key, under which clients find it in the answer."""
     return _rename(model, tags, "rename_output", signature_key, output_key, new_key)
+
+
+def remove_input(model: SavedModel, signature_key: str, input_key: str, *, tags: Tags = None) -> SavedModel:
+    """Takes an input out of a signature that no output depends on, so that requests need not send it.
+
+    Raises:
+        EditError: An output depends on it; :func:`~explorer.editing.value_edits.bind_input` fixes its value instead.
+    """
+    meta_graph = editable(model, tags)
+    signature = expect_signature(meta_graph, signature_key)
+    info = signature.input(input_key)
+    if meta_graph.has_object_graph:
+        functions = Functions(meta_graph)
+        plan = read_plan(functions, signature)
+        needed = input_key in plan.used_keys()
+        changes = (
+            [] if needed else rewritten(functions, signature_key, plan.with_calls(plan.calls).without_input(input_key))
+        )
+    else:
+        fetched = [name for output in signature.outputs.values() for name in output.tensor_names]
+        fed = [name for other in signature.inputs.values() for name in other.tensor_names]
+        needed = not read_graph(meta_graph).needs(fetched, fed).met.isdisjoint(info.tensor_names)
+        changes = without_input(meta_graph, signature_key, input_key)
+    if needed:
+        raise EditError(
+            f"input {quoted(input_key)} of signature {quoted(signature_key)} can't go, because an output depends on "
+            "it; bind_input fixes it to a value instead"
+        )
+    return edited(model, meta_graph, changes, "remove_input", signature_key=signature_key, input_key=input_key)
 
 
 def remove_output(model: SavedModel, signature_key: str, output_key: str, *, tags: Tags = None) -> SavedModel:

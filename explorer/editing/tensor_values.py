@@ -83,14 +83,14 @@ def _numbers(value: object, dtype: DType, what: str) -> Any:
     made = array.astype(name)
     if wanted == "i" and array.size and not np.array_equal(made.astype(object), array.astype(object)):
         raise EditError(f"{what} must be {name}, and the value has numbers that this doesn't hold")
-    return np.ascontiguousarray(made.astype(made.dtype.newbyteorder("<")))
+    return np.asarray(made.astype(made.dtype.newbyteorder("<")), order="C")
 
 
 def _bfloat16(array: Any) -> Any:
     """The upper halves of float32 numbers, rounded to even as TensorFlow does."""
     import numpy as np
 
-    bits = np.ascontiguousarray(array.astype("<f4")).view("<u4")
+    bits = np.asarray(array.astype("<f4"), order="C").view("<u4")
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
     return np.where(np.isnan(array.astype("f4")), 0x7FC0, rounded).astype("<u2")
 

@@ -8,7 +8,7 @@ from explorer.editing.editable import Tags, document_of, editable, edited, expec
 from explorer.editing.inner_edits import rewritten
 from explorer.editing.placeholders import given_default, placeholder_message
 from explorer.editing.plan import Arg, Constant
-from explorer.editing.signature_def import entries_with_key, signature_value
+from explorer.editing.signature_def import entries_with_key, signature_value, without_input
 from explorer.editing.tensor_values import encoded_tensor, json_value
 from explorer.editing.two_truths import Functions, appended, read_plan, unused_node
 from explorer.errors import EditError, NotFoundError, UnsupportedEditError, quoted
@@ -17,7 +17,7 @@ from explorer.savedmodel.graph import read_graph
 from explorer.savedmodel.model import MetaGraph, SavedModel, Signature
 from explorer.savedmodel.object_graph import new_message, parsed
 from explorer.savedmodel.overlay import Change, insertion_at_end, removal
-from explorer.savedmodel.reader import DEFAULTS, INPUTS, KEY, VALUE
+from explorer.savedmodel.reader import DEFAULTS, KEY, VALUE
 
 
 def bind_input(
@@ -108,7 +108,7 @@ def _bound_in_graph(meta_graph: MetaGraph, signature: Signature, input_key: str,
     graph = read_graph(meta_graph)
     info = signature.inputs[input_key]
     message = placeholder_message(graph, info.tensor_name, f"input {quoted(input_key)}")
-    changes = _without_input(meta_graph, signature, input_key)
+    changes = without_input(meta_graph, signature.key, input_key)
     if message.op == "PlaceholderWithDefault" and _constant(graph, message.input[0]) == tensor:
         return changes  # another signature fixed it to the same value
     functions = Functions(meta_graph)
@@ -128,12 +128,3 @@ def _constant(graph: Any, edge: str) -> bytes | None:
     message = parsed("tensorflow.NodeDef", node.to_bytes(), "a constant")
     data: bytes = message.attr["value"].tensor.SerializeToString(deterministic=True)
     return data
-
-
-def _without_input(meta_graph: MetaGraph, signature: Signature, input_key: str) -> list[Change]:
-    document, parent = document_of(meta_graph), signature_value(meta_graph, signature.key)
-    return [
-        removal(entry)
-        for number in (INPUTS, DEFAULTS)
-        for entry in entries_with_key(document, parent, number, input_key)
-    ]

@@ -139,7 +139,7 @@ def _follow_signature(signatures: dict[str, _Signature], key: str, edit: Mapping
             del signatures[key]
         case "rename_input":
             _rename(found.inputs, edit["input_key"], edit["new_key"])
-        case "bind_input":
+        case "bind_input" | "remove_input":
             found.inputs.pop(edit["input_key"], None)
         case "rename_output":
             _rename(found.outputs, edit["output_key"], edit["new_key"])

@@ -149,6 +149,10 @@ def _set_input_tensor(pair: Pair, entry: Mapping[str, Any]) -> list[Pair]:
     return [replace(pair, moved=f"its input {quoted(entry['input_key'])} is another tensor than before")]
 
 
+def _remove_input(pair: Pair, entry: Mapping[str, Any]) -> list[Pair]:
+    return [replace(pair, inputs=_without(pair.inputs, entry["input_key"]))]
+
+
 def _bind_input(pair: Pair, entry: Mapping[str, Any]) -> list[Pair]:
     key = entry["input_key"]
     if key not in pair.inputs:
@@ -160,6 +164,7 @@ def _bind_input(pair: Pair, entry: Mapping[str, Any]) -> list[Pair]:
 _CHANGES: Mapping[str, Callable[[Pair, Mapping[str, Any]], list[Pair]]] = {
     "bind_input": _bind_input,
     "copy_signature": _copy_signature,
+    "remove_input": _remove_input,
     "remove_output": _remove_output,
     "remove_signature": _remove_signature,
     "rename_input": _rename_input,
