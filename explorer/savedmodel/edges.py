@@ -132,8 +132,12 @@ class Edges:
             self._nodes = list(before._nodes)
             self._sources = list(before._sources)
             self._waiting = set(before._waiting)
-            if not any(name in self._numbers for name in fresh):  # then nothing that was known changes
-                self._kept = dict(before._kept)
+            if not any(name in self._numbers for name in fresh):  # then what was known stays true
+                self._kept = {
+                    key: needs
+                    for key, needs in before._kept.items()
+                    if not any(input_node(name) in fresh for names in key for name in names)
+                }
         numbers = self._numbers
         for node in fresh.values():
             number = numbers.setdefault(node.name, len(self._nodes))

@@ -7,11 +7,11 @@ and the ``_output_shapes`` that the file carries. Nothing here recurs, so a grap
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from explorer.errors import FormatError
 from explorer.savedmodel import records
@@ -31,7 +31,6 @@ __all__ = [
     "GraphTensor",
     "Needs",
     "Node",
-    "Reach",
     "has_graph",
     "input_node",
     "read_graph",
@@ -77,18 +76,6 @@ class FunctionInfo:
     name: str
     args: tuple[tuple[str, DType], ...]
     results: tuple[tuple[str, DType], ...]
-
-
-class Reach(NamedTuple):
-    """What some tensors depend on.
-
-    Attributes:
-        nodes: The names of the nodes that run for them.
-        met: The fed tensors that were come upon on the way, beyond which nothing runs.
-    """
-
-    nodes: set[str]
-    met: set[str]
 
 
 def has_graph(meta_graph: MetaGraph) -> bool:
@@ -246,52 +233,11 @@ class Graph:
                         return found
         return found
 
-    def upstream(self, tensor_names: Iterable[str], stop_at: Collection[str] = ()) -> set[str]:
-        """The names of the nodes that run for some tensors; see :meth:`trace`."""
-        return self.trace(tensor_names, stop_at).nodes
-
-    def trace(self, tensor_names: Iterable[str], stop_at: Collection[str] = ()) -> Reach:
-        """Follows data and control inputs back from some tensors.
+    def needs(self, tensor_names: Iterable[str], fed: Iterable[str]) -> Needs:
+        """What some tensors need from outside, found by following data and control inputs back.
 
         A fed tensor takes the place of what computes it; a fed placeholder also answers for control inputs, as in
         https://github.com/tensorflow/tensorflow/blob/v2.16.1/tensorflow/core/graph/subgraph.cc.
-
-        Args:
-            tensor_names: Where to begin; a bare op name means the op.
-            stop_at: The tensors that are fed.
-
-        Returns:
-            The nodes that run, and which of the fed tensors are used.
-        """
-        nodes = self.nodes
-        fed = {name if split_tensor_name(name)[1] is not None else f"{name}:0" for name in stop_at}
-        fed_nodes = {split_tensor_name(name)[0] for name in fed}
-        fed_placeholders = {name for name in fed_nodes if name in nodes and nodes[name].op in PLACEHOLDER_OPS}
-        reached: set[str] = set()
-        met: set[str] = set()
-        pending: list[str] = list(tensor_names)
-        while pending:
-            edge = pending.pop()
-            if edge[:1] == "^":
-                name = edge[1:]
-                if name in fed_placeholders:
-                    met.add(f"{name}:0")
-                    continue
-            else:
-                name, index = split_tensor_name(edge) if ":" in edge else (edge, None)
-                if name in fed_nodes and (tensor_name := f"{name}:{index or 0}") in fed:
-                    met.add(tensor_name)
-                    continue
-            if name in reached:
-                continue
-            node = nodes.get(name)
-            if node is not None:
-                reached.add(name)
-                pending.extend(node.inputs)
-        return Reach(reached, met)
-
-    def needs(self, tensor_names: Iterable[str], fed: Iterable[str]) -> Needs:
-        """What some tensors need from outside, by the rules of :meth:`trace`, at a tenth of its cost.
 
         Args:
             tensor_names: What is fetched.
