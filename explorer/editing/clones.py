@@ -15,6 +15,7 @@ from explorer.editing.plan import Arg, Call, Plan, Result, Source
 from explorer.editing.two_truths import Functions
 from explorer.editing.wrapper import argument_name, fill_call, set_shape, unused
 from explorer.errors import EditError, quoted
+from explorer.savedmodel.graph import PLACEHOLDER_OPS
 from explorer.savedmodel.inner_tensors import CALL_OPS, InnerTensor, called_function
 
 _READS: Final = frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VarHandleOp", "VarIsInitializedOp"})
@@ -40,6 +41,7 @@ def exposed(functions: Functions, plan: Plan, call: int, tensor: InnerTensor) ->
         EditError: The tensor is a handle, which can't be answered.
     """
     _expect_value(tensor)
+    _expect_fed(functions, tensor)
     before = plan.calls[call]
     name, index = _expose(functions, before.function, list(tensor.path[len(before.path) :]), tensor)
     if name != before.function:
@@ -225,12 +227,12 @@ def _pruned(functions: Functions, function: Any, new: int) -> tuple[int | None, 
 def _reached(nodes: dict[str, Any], edges: Iterable[str]) -> set[str]:
     """The nodes that some tensors depend on by data."""
     found: set[str] = set()
-    pending = [edge for edge in edges if ":" in edge]
+    pending = list(edges)
     while pending:
         name = pending.pop().partition(":")[0]
         if name in nodes and name not in found:
             found.add(name)
-            pending += [edge for edge in nodes[name].input if edge[:1] != "^" and ":" in edge]
+            pending += [edge for edge in nodes[name].input if edge[:1] != "^"]
     return found
 
 
@@ -299,6 +301,21 @@ def _expect_value(tensor: InnerTensor) -> None:
         raise EditError(
             f"{quoted(tensor.name)} is a {tensor.dtype}: a handle inside the model, which no request can hold"
         )
+
+
+def _expect_fed(functions: Functions, tensor: InnerTensor) -> None:
+    """Refuses a tensor that hangs on a placeholder inside its function, as functions made of old graphs may have.
+
+    Nothing ever feeds such a placeholder; what the function answers doesn't need it.
+    """
+    function = functions.find(tensor.function)
+    nodes = {node.name: node for node in function.node_def}
+    for name in sorted(_reached(nodes, [tensor.edge])):
+        if nodes[name].op in PLACEHOLDER_OPS:
+            raise EditError(
+                f"{quoted(tensor.name)} depends on the placeholder {quoted(name)} inside the function "
+                f"{quoted(tensor.function)}, which nothing feeds"
+            )
 
 
 def _copy(message: Any) -> Any:
