@@ -78,7 +78,7 @@ def _answer(name: str, entry: Mapping[str, Any], run: Runner) -> dict[str, Any]:
 
 def words(error: Exception) -> str:
     """An exception of TensorFlow's in one line, without the frames that it puts before what it has to say."""
-    frames = ("Graph execution error", "Detected at node", "File ")
+    frames = ("Graph execution error", "Detected at node", "File ", "<stack traces unavailable>")
     told = [line for line in str(error).splitlines() if line.strip() and not line.strip().startswith(frames)]
     return printable_words(told[0]) if told else type(error).__name__
 
