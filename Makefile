@@ -94,6 +94,8 @@ lowest: $(VENV)/.stamp-python
 
 bench: setup
 	$(PY) benchmarks/first_table.py
+	$(PY) benchmarks/edit_export.py
+	$(PY) benchmarks/validate_edits.py
 
 clean:
 	rm -rf $(VENV)-lowest build dist *.egg-info .artifacts

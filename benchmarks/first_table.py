@@ -10,9 +10,8 @@ machine does meets both alike; the table shows medians::
 
 The two large models are written here byte by byte, without TensorFlow. ``--work`` keeps them for the next time.
 
-On Linux the peak that is told for a process is never below that of the process which started it, because the count
-goes over the ``exec``. So a bare interpreter of some 8 MiB stands in between, starts the command and waits for it; the
-peak that a program which does nothing seems to have that way, below which nothing can be seen, is printed too.
+The peak that a program which does nothing seems to have, below which nothing can be seen, is printed too; the module
+``processes`` says why there is one.
 """
 
 from __future__ import annotations
@@ -20,186 +19,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from made_models import chain_of_nodes, gigabyte_of_weights, write_model
+from processes import NOTHING, Claim, Run, measure, printable_claims
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 TINY = REPOSITORY / "sample_models" / "half_plus_two" / "00000124"
-
-NODES = 50_000
-WEIGHTS = 16
-WEIGHT_BYTES = 64 * 2**20
-PIECE_BYTES = 2**20
-
-LAUNCHER = """
-import posix, sys
-nowhere = posix.open("/dev/null", posix.O_WRONLY)
-quiet = [(posix.POSIX_SPAWN_DUP2, nowhere, 1), (posix.POSIX_SPAWN_DUP2, nowhere, 2)]
-child = posix.posix_spawn(sys.argv[1], sys.argv[1:], posix.environ, file_actions=quiet)
-_, status, usage = posix.wait4(child, 0)
-print(posix.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
-"""
-"""Runs its arguments as a command; imports only what is built into the interpreter, to stay small."""
-
-NOTHING = shutil.which("true") or "/bin/true"
-"""A program that does nothing."""
-
-DT_FLOAT = 1
-PRODUCER, MIN_CONSUMER = 1882, 12
-"""Versions of the graph format as TensorFlow 2.16 writes them."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one process cost.
-
-    Attributes:
-        cpu_s: User plus system time in seconds.
-        peak_bytes: The largest resident set in bytes.
-    """
-
-    cpu_s: float
-    peak_bytes: int
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A number that the README states, and what was measured.
-
-    Attributes:
-        text: What is claimed.
-        measured: The number that was found.
-        most: The largest number for which the claim holds.
-    """
-
-    text: str
-    measured: float
-    most: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether the measured number is small enough."""
-        return self.measured <= self.most
-
-
-# The wire format: https://protobuf.dev/programming-guides/encoding/
-
-
-def varint(number: int) -> bytes:
-    """A number that is not negative as a varint."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def number_field(number: int, value: int) -> bytes:
-    """A field that holds a varint."""
-    return varint(number << 3) + varint(value)
-
-
-def field_head(number: int, size_bytes: int) -> bytes:
-    """What stands before the bytes of a length-delimited field."""
-    return varint(number << 3 | 2) + varint(size_bytes)
-
-
-def field(number: int, *parts: bytes | str) -> bytes:
-    """A length-delimited field that holds some parts one after the other."""
-    body = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
-    return field_head(number, len(body)) + body
-
-
-def entry(number: int, key: str, value: bytes) -> bytes:
-    """An entry of a map field."""
-    return field(number, field(1, key), field(2, value))
-
-
-def node(name: str, op: str, inputs: Iterable[str] = (), **attributes: bytes) -> bytes:
-    """A field GraphDef.node; attributes are serialized AttrValues."""
-    arguments = (field(3, name) for name in inputs)
-    values = (entry(5, key, value) for key, value in sorted(attributes.items()))
-    return field(1, field(1, name), field(2, op), *arguments, *values)
-
-
-FLOAT_TYPE = number_field(6, DT_FLOAT)
-VECTOR_SHAPE = field(2, number_field(1, 2**64 - 1))  # one dimension of size -1
-PLACEHOLDER = node("x", "Placeholder", dtype=FLOAT_TYPE, shape=field(7, VECTOR_SHAPE))
-GRAPH_END = field(4, number_field(1, PRODUCER), number_field(3, MIN_CONSUMER))
-
-
-def meta_graph_end(output: str) -> bytes:
-    """The fields of a MetaGraphDef besides its graph: tags, version, and a signature from ``x`` to an output."""
-
-    def tensor(name: str) -> bytes:
-        return field(1, name) + number_field(2, DT_FLOAT) + field(3, VECTOR_SHAPE)
-
-    signature = entry(1, "x", tensor("x:0")) + entry(2, "y", tensor(output)) + field(3, "tensorflow/serving/predict")
-    return field(1, field(4, "serve"), field(5, "2.16.1")) + entry(5, "serving_default", signature)
-
-
-def write_model(folder: Path, pieces: Callable[[], Iterator[bytes]], output: str) -> None:
-    """Writes a SavedModel with one meta graph.
-
-    Args:
-        folder: Where; nothing is done if it has been written before.
-        pieces: Gives the fields of the GraphDef in pieces. Called twice: the format wants lengths before contents.
-        output: Tensor name of the signature's output.
-    """
-    if folder.exists():
-        return
-    graph_bytes = sum(map(len, pieces()))
-    end = meta_graph_end(output)
-    head = field_head(2, graph_bytes)
-    staged = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(parents=True)
-    with (staged / "saved_model.pb").open("wb") as file:
-        file.write(number_field(1, 1) + field_head(2, len(head) + graph_bytes + len(end)) + head)
-        for piece in pieces():
-            file.write(piece)
-        file.write(end)
-    staged.rename(folder)
-
-
-def chain_of_nodes() -> Iterator[bytes]:
-    """A graph of 50,000 nodes, each of which adds the input to the one before."""
-    yield PLACEHOLDER
-    before = "x"
-    for number in range(1, NODES - 1):
-        name = f"block_{number // 100}/layer_{number}/add"
-        yield node(name, "AddV2", (before, "x"), T=FLOAT_TYPE)
-        before = name
-    yield node("y", "Identity", (before,), T=FLOAT_TYPE) + GRAPH_END
-
-
-def gigabyte_of_weights() -> Iterator[bytes]:
-    """A graph with 16 constants of 64 MiB each, as freezing the variables of a model makes them."""
-    yield PLACEHOLDER
-    noise = random.Random(0).randbytes(PIECE_BYTES)
-    shape = field(2, field(2, number_field(1, WEIGHT_BYTES // 4)))
-    for number in range(WEIGHTS):
-        tensor_bytes = len(number_field(1, DT_FLOAT) + shape + field_head(4, WEIGHT_BYTES)) + WEIGHT_BYTES
-        value_head = field_head(8, tensor_bytes)
-        value_bytes = len(value_head) + tensor_bytes
-        key = field(1, "value")
-        entry_bytes = len(key + field_head(2, value_bytes)) + value_bytes
-        head = field(1, f"weights_{number}") + field(2, "Const") + entry(5, "dtype", FLOAT_TYPE)
-        node_bytes = len(head + field_head(5, entry_bytes)) + entry_bytes
-        yield field_head(1, node_bytes) + head + field_head(5, entry_bytes) + key + field_head(2, value_bytes)
-        yield value_head + number_field(1, DT_FLOAT) + shape + field_head(4, WEIGHT_BYTES)
-        for _ in range(WEIGHT_BYTES // PIECE_BYTES):
-            yield noise
-    yield node("y", "Identity", ("x",), T=FLOAT_TYPE) + GRAPH_END
 
 
 def models(names: Iterable[str], work: Path) -> dict[str, Path]:
@@ -211,21 +43,6 @@ def models(names: Iterable[str], work: Path) -> dict[str, Path]:
     if "gigabyte" in chosen:
         write_model(folders["gigabyte"], gigabyte_of_weights, "y:0")
     return chosen
-
-
-def measure(command: list[str]) -> Run:
-    """Runs a command with its output thrown away.
-
-    Raises:
-        SystemExit: The command failed.
-    """
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    launched = [sys.executable, "-I", "-S", "-c", LAUNCHER, *command]
-    told = subprocess.run(launched, env=environment, capture_output=True, text=True, check=True).stdout.split()
-    if told[0] != "0":
-        sys.exit(f"{' '.join(command)} left with status {told[0]}; run it by hand to see why")
-    unit = 1 if sys.platform == "darwin" else 1024  # macOS tells bytes, everything else KiB
-    return Run(float(told[1]), int(told[2]) * unit)
 
 
 def taking_turns(first: list[str], second: list[str], pairs: int) -> tuple[list[Run], list[Run]]:
@@ -321,10 +138,7 @@ def printable(result: dict[str, Any]) -> str:
         add("gigabyte", "show", growth["gigabyte"])
         lines.append(f"{'':10}gigabyte takes {growth['times_cpu']:.2f} times the CPU of tiny")
     lines.append(f"Medians. No peak below {result['floor_bytes'] / 2**20:.1f} MiB can be seen.")
-    for claim in claims(result):
-        word = "holds" if claim.holds else "FAILS"
-        lines.append(f"{word}: {claim.text} ({claim.measured:.4g}, at most {claim.most:.4g})")
-    return "\n".join(lines)
+    return "\n".join([*lines, *printable_claims(claims(result))])
 
 
 def main() -> int:

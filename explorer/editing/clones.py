@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from explorer.editing.editable import expect_one_value
 from explorer.editing.plan import Arg, Call, Plan, Result, Source
 from explorer.editing.two_truths import Functions
 from explorer.editing.wrapper import argument_name, fill_call, set_shape, unused
 from explorer.errors import EditError, quoted
 from explorer.savedmodel.graph import PLACEHOLDER_OPS
 from explorer.savedmodel.inner_tensors import CALL_OPS, InnerTensor, called_function
+from explorer.savedmodel.loops import is_in_function_loop
 
 _READS: Final = frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VarHandleOp", "VarIsInitializedOp"})
 _LOOK_UPS: Final = frozenset({"LookupTableFindV2", "LookupTableSizeV2", "LookupTableExportV2", "HashTableV2"})
@@ -40,7 +42,7 @@ def exposed(functions: Functions, plan: Plan, call: int, tensor: InnerTensor) ->
     Raises:
         EditError: The tensor is a handle, which can't be answered.
     """
-    _expect_value(tensor)
+    _expect_value(functions, tensor)
     _expect_fed(functions, tensor)
     before = plan.calls[call]
     name, index = _expose(functions, before.function, list(tensor.path[len(before.path) :]), tensor)
@@ -62,7 +64,7 @@ def cut(functions: Functions, plan: Plan, call: int, tensor: InnerTensor, key: s
     Returns:
         The plan, in whose call the argument is the input.
     """
-    _expect_value(tensor)
+    _expect_value(functions, tensor)
     before = plan.calls[call]
     made = _cut(functions, before.function, list(tensor.path[len(before.path) :]), tensor)
     args = tuple(Arg(key) if place is None else before.args[place] for place in made.args)
@@ -296,7 +298,8 @@ def _clone(functions: Functions, function: Any) -> Any:
     return clone
 
 
-def _expect_value(tensor: InnerTensor) -> None:
+def _expect_value(functions: Functions, tensor: InnerTensor) -> None:
+    expect_one_value(tensor.name, is_in_function_loop(functions.find(tensor.function), tensor.node))
     if tensor.dtype.base.number in HANDLES:
         raise EditError(
             f"{quoted(tensor.name)} is a {tensor.dtype}: a handle inside the model, which no request can hold"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from explorer.errors import printable_name
+from explorer.savedmodel.default_values import printable_default
 from explorer.savedmodel.model import MetaGraph, SavedModel, Signature, TensorInfo, printable_tags
 
 _Key = TypeVar("_Key", int, str)
@@ -112,22 +114,31 @@ def _signature_changes(where: str, before: Signature, after: Signature) -> list[
     if before.method_name != after.method_name:
         names = printable_name(before.method_name), printable_name(after.method_name)
         changes.append(Change("changed", where, "method_name", *names))
-    changes += _tensor_changes(f"{where} / input", before.inputs, after.inputs)
+    changes += _tensor_changes(f"{where} / input", before.inputs, after.inputs, before.defaults, after.defaults)
     changes += _tensor_changes(f"{where} / output", before.outputs, after.outputs)
-    defaults = dict(before.defaults), dict(after.defaults)
-    for key in [key for key in defaults[0] if key not in defaults[1]]:
-        changes.append(Change("removed", where, "default", printable_name(key), None))
-    for key in [key for key in defaults[1] if key not in defaults[0]]:
-        changes.append(Change("added", where, "default", None, printable_name(key)))
+    # Defaults of inputs that there aren't; those of inputs stand beside them.
+    stray = [{key: value for key, value in one.defaults.items() if key not in one.inputs} for one in (before, after)]
+    for key in dict.fromkeys((*stray[0], *stray[1])):
+        changes += _default_changes(f"{where} / input {printable_name(key)}", stray[0].get(key), stray[1].get(key))
     return changes
 
 
-def _tensor_changes(where: str, before: Mapping[str, TensorInfo], after: Mapping[str, TensorInfo]) -> list[Change]:
+def _tensor_changes(
+    where: str,
+    before: Mapping[str, TensorInfo],
+    after: Mapping[str, TensorInfo],
+    defaults: Mapping[str, bytes] = MappingProxyType({}),
+    new_defaults: Mapping[str, bytes] = MappingProxyType({}),
+) -> list[Change]:
     changes = []
     first = {key: (key, info) for key, info in before.items()}
     second = {key: (key, info) for key, info in after.items()}
     pairs = _paired(first, second, lambda one, other: one[0] == other[0])
     pairs += _paired(first, second, lambda one, other: one[1] == other[1])
+    pairs += _paired(*_only_of_their_kind(first, second), lambda one, other: _kind(one[1]) == _kind(other[1]))
+    paired = {id(one) for pair in pairs for one in pair}
+    first = {key: one for key, one in first.items() if id(one) not in paired}
+    second = {key: one for key, one in second.items() if id(one) not in paired}
     for key, info in first.values():
         changes.append(Change("removed", f"{where} {printable_name(key)}", "tensor", _described(info), None))
     for (old_key, old), (key, info) in pairs:
@@ -142,9 +153,40 @@ def _tensor_changes(where: str, before: Mapping[str, TensorInfo], after: Mapping
         ):
             if one != other:
                 changes.append(Change("changed", place, field, printable_name(one), printable_name(other)))
+        changes += _default_changes(place, defaults.get(old_key), new_defaults.get(key))
     for key, info in second.values():
         changes.append(Change("added", f"{where} {printable_name(key)}", "tensor", None, _described(info)))
+        changes += _default_changes(f"{where} {printable_name(key)}", None, new_defaults.get(key))
     return changes
+
+
+_Named = tuple[str, TensorInfo]
+
+
+def _only_of_their_kind(
+    first: Mapping[str, _Named], second: Mapping[str, _Named]
+) -> tuple[dict[str, _Named], dict[str, _Named]]:
+    """Those whose dtype and shape no other has: an edit may move a tensor and rename its key."""
+
+    def alone(tensors: Mapping[str, _Named]) -> dict[str, _Named]:
+        kinds = [_kind(info) for _, info in tensors.values()]
+        return {key: one for key, one in tensors.items() if kinds.count(_kind(one[1])) == 1}
+
+    return alone(first), alone(second)
+
+
+def _kind(info: TensorInfo) -> tuple[object, ...]:
+    return info.dtype, info.shape, info.encoding
+
+
+def _default_changes(place: str, before: bytes | None, after: bytes | None) -> list[Change]:
+    if before == after:
+        return []
+    kind: Literal["added", "removed", "changed"] = "changed"
+    if before is None or after is None:
+        kind = "added" if before is None else "removed"
+    values = [None if value is None else printable_default(value) for value in (before, after)]
+    return [Change(kind, place, "default", values[0], values[1])]
 
 
 def _described(info: TensorInfo) -> str:

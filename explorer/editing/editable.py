@@ -8,6 +8,7 @@ from typing import Any
 from explorer.errors import EditError, NotFoundError, listed, quoted
 from explorer.savedmodel import constants, wire
 from explorer.savedmodel.graph import GraphTensor, read_graph
+from explorer.savedmodel.loops import is_in_graph_loop
 from explorer.savedmodel.model import MetaGraph, SavedModel, Signature, printable_tags
 from explorer.savedmodel.overlay import Change, Document, apply_changes
 from explorer.savedmodel.reader import reread
@@ -97,7 +98,7 @@ def find_tensor(meta_graph: MetaGraph, tensor_name: str) -> GraphTensor:
     """The tensor of the graph that a name means.
 
     Raises:
-        EditError: The name is that of an op.
+        EditError: The name is that of an op, or the tensor is inside a loop.
         NotFoundError: There is none.
     """
     expect_text(tensor_name, "a tensor name")
@@ -108,7 +109,17 @@ def find_tensor(meta_graph: MetaGraph, tensor_name: str) -> GraphTensor:
             raise EditError(f"{quoted(tensor_name)} names an op; its first tensor is {quoted(tensor_name + ':0')}")
         close = [found.name for found in graph.search(tensor_name.partition(":")[0], limit=10)]
         raise NotFoundError("tensor", tensor_name, close, f"the graph {printable_tags(meta_graph.tags)}")
+    expect_one_value(tensor_name, is_in_graph_loop(graph, tensor.node))
     return tensor
+
+
+def expect_one_value(tensor_name: str, in_loop: bool) -> None:
+    """Refuses a tensor inside a loop that is written with nodes, as TensorFlow 1 does."""
+    if in_loop:
+        raise EditError(
+            f"{quoted(tensor_name)} is inside a loop and has a value for each turn, so no request can feed it and no "
+            "answer can hold it; take a tensor before or after the loop"
+        )
 
 
 def tag_list(tags: Iterable[str]) -> tuple[str, ...]:

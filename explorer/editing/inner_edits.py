@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from explorer.editing import clones
 from explorer.editing.editable import expect_text
-from explorer.editing.plan import Arg, Input, Output, Plan, Result, Source, expect_no_unfed, graph_plan, unwrapped
+from explorer.editing.plan import Arg, Call, Input, Output, Plan, Result, Source, expect_no_unfed, graph_plan, unwrapped
 from explorer.editing.signature_def import new_entry, tensor_changes
 from explorer.editing.two_truths import Functions, read_plan, write_plan
 from explorer.errors import EditError, ExplorerError, NotFoundError, UnsupportedEditError, listed, quoted
@@ -19,6 +19,30 @@ from explorer.savedmodel.overlay import Change
 
 _MOST_CLOSE = 5000
 _TEMPORARY = "\0"  # no key of anybody's: protobuf's text has no NUL in any model that was ever written
+
+
+def inner_tensors_of(meta_graph: MetaGraph, signature: Signature) -> tuple[InnerTensor, ...]:
+    """The tensors that an edit of a signature can reach inside the functions that it calls.
+
+    Args:
+        meta_graph: One with an object graph.
+        signature: A signature of it.
+
+    Returns:
+        The tensors in the order of the file, handles left out, which no request and no answer can hold.
+
+    Raises:
+        EditError: ``signature_def`` and the object graph say different things about the signature.
+        UnsupportedEditError: The signature isn't computed by functions in a way that is known here.
+    """
+    functions = Functions(meta_graph)
+    plan = read_plan(functions, signature)
+    return tuple(
+        tensor
+        for call in plan.calls
+        for tensor in _tensors_of(functions, call)
+        if tensor.dtype.base.number not in clones.HANDLES
+    )
 
 
 def set_output(meta_graph: MetaGraph, signature: Signature, output_key: str, tensor_name: str) -> list[Change]:
@@ -196,14 +220,10 @@ def _find(functions: Functions, plan: Plan, tensor_name: str) -> tuple[int, Inne
         NotFoundError: It means none.
     """
 
-    def find(name: str) -> Any:
-        known = functions.graph.function(name) is not None or name in functions.pending
-        return functions.find(name) if known else None
-
     every: list[InnerTensor] = []
     found: list[tuple[int, InnerTensor]] = []
     for place, call in enumerate(plan.calls):
-        tensors = list(inner_tensors(functions.graph, [(call.path, call.function)], find))
+        tensors = list(_tensors_of(functions, call))
         every += [tensor for tensor in tensors if tensor.dtype.base.number not in clones.HANDLES]
         found += [(place, tensor) for tensor in find_inner(tensors, tensor_name)]
     if len(found) > 1:
@@ -216,3 +236,13 @@ def _find(functions: Functions, plan: Plan, tensor_name: str) -> tuple[int, Inne
             "from outside)",
         )  # fmt: skip
     return found[0]
+
+
+def _tensors_of(functions: Functions, call: Call) -> Iterator[InnerTensor]:
+    """Every tensor inside the function that a call leads to, and inside those that it calls."""
+
+    def find(name: str) -> Any:
+        known = functions.graph.function(name) is not None or name in functions.pending
+        return functions.find_outline(name) if known else None
+
+    return inner_tensors(functions.graph, [(call.path, call.function)], find)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from explorer.checking.checks import check
 from explorer.checking.findings import Finding
 from explorer.editing.recipe import apply_edit
@@ -15,9 +17,14 @@ def repairs(model: SavedModel) -> tuple[Finding, ...]:
     Each says what is wrong (``message``), what is done about it (``fix``) and how (``edit``, a recipe entry). Nothing
     that takes something away is among them.
     """
+    return mendable(check(model))
+
+
+def mendable(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those of some findings that :func:`repair` would mend."""
     return tuple(
         found
-        for found in check(model)
+        for found in findings
         if found.edit is not None and found.severity != "note" and not str(found.edit["edit"]).startswith("remove_")
     )
 

@@ -161,7 +161,7 @@ def set_input_tensor(
 ) -> SavedModel:
     """Points an input at another tensor, which a request then feeds; dtype and shape become that tensor's own.
 
-    Inside functions this is a cut: what only led to the tensor no longer runs.
+    Inside functions this is a cut: what only led to the tensor no longer runs. A default value of the input goes too.
 
     Args:
         model: The model.
@@ -177,6 +177,9 @@ def set_input_tensor(
         changes = inner_edits.set_input(meta_graph, signature, input_key, tensor_name)
     else:
         changes = _retargeted(meta_graph, signature, "input", input_key, tensor_name)
+    # A default value was one for what the input was.
+    value = signature_value(meta_graph, signature_key)
+    changes += [removal(entry) for entry in entries_with_key(document_of(meta_graph), value, DEFAULTS, input_key)]
     return edited(
         model, meta_graph, changes, "set_input_tensor",
         signature_key=signature_key, input_key=input_key, tensor_name=tensor_name,

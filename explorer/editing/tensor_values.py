@@ -110,7 +110,7 @@ def _bytes_of(value: object, what: str) -> Any:
         except binascii.Error:
             raise EditError(f"{what} has a b64 value that is no base64") from None
     if hasattr(value, "tolist"):
-        value = value.tolist()
+        return _bytes_of(value.tolist(), what)  # of a scalar, it gives the bytes themselves
     if isinstance(value, list | tuple):
         items = [_bytes_of(item, what) for item in value]
         if len({len(item) if isinstance(item, list) else -1 for item in items}) > 1:

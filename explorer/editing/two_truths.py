@@ -30,6 +30,7 @@ from explorer.editing.plan import (
 )
 from explorer.errors import EditError, UnsupportedEditError, quoted
 from explorer.savedmodel.captures import Captures, find_captures
+from explorer.savedmodel.function_ops import written_function
 from explorer.savedmodel.graph import Graph, GraphTensor, read_graph, split_tensor_name
 from explorer.savedmodel.inner_tensors import CALL_OPS, called_function
 from explorer.savedmodel.model import DType, MetaGraph, Signature, TensorInfo
@@ -50,7 +51,7 @@ from explorer.savedmodel.reader import (
     fields_of,
 )
 from explorer.savedmodel.records import iter_fields
-from explorer.savedmodel.wire import LENGTH, encode_field
+from explorer.savedmodel.wire import LENGTH, encode_field, encode_header
 
 # graph.proto, GraphDef; function.proto, FunctionDefLibrary; saved_object_graph.proto, SavedObjectGraph
 _NODE, _LIBRARY, _FUNCTION, _OBJECTS, _CONCRETE_FUNCTIONS = 1, 2, 1, 1, 2
@@ -285,13 +286,21 @@ def appended(functions: Functions, nodes: list[Any], made: list[Any]) -> list[Ch
 
     A message that is given in two parts is one message, so nothing that stands there is moved.
     """
-    data = b"".join(encode_field(_NODE, _bytes(node)) for node in nodes)
+    written = Document.of_bytes(b"".join(encode_field(_NODE, _bytes(node)) for node in nodes))
     if made:
-        library = b"".join(encode_field(_FUNCTION, _bytes(function)) for function in made)
-        data += encode_field(_LIBRARY, library)
+        known = {function.signature.name for function in made}
+
+        def knows(name: str) -> object:
+            return name if name in known else functions.graph.function(name)
+
+        documents = [written_function(function, knows) for function in made]
+        library = Document.joined(
+            part for function in documents for part in (encode_header(_FUNCTION, function.size), function)
+        )
+        written = Document.joined([written, encode_header(_LIBRARY, library.size), library])
     graph = fields_of(_document(functions), functions.meta_graph.field, GRAPH_DEF)[-1]
     ops = {node.op for node in nodes} | {node.op for function in made for node in function.node_def}
-    return [*_op_list_changes(functions, ops), insertion_at_end(graph, data)]
+    return [*_op_list_changes(functions, ops), insertion_at_end(graph, written)]
 
 
 def _object_changes(

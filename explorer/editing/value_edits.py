@@ -75,6 +75,10 @@ def set_default(
     meta_graph = editable(model, tags)
     signature = expect_signature(meta_graph, signature_key)
     info = signature.input(input_key)
+    if info.encoding != "name":
+        raise UnsupportedEditError(
+            f"input {quoted(input_key)} is a {info.encoding} tensor; only a plain one can have a default value"
+        )
     tensor = encoded_tensor(value, info.dtype, info.shape, f"the default of input {quoted(input_key)}")
     if signature.defaults.get(input_key) == tensor:
         raise EditError(

@@ -70,11 +70,12 @@ def make_wrapper(plan: Plan, name: str, find: Callable[[str], Any]) -> Wrapper:
         details["_user_specified_name"].s = key.encode("utf-8")
         _set_shapes(details["_output_shapes"], [info.shape])
         shapes.append(info.shape)
+    parameters = _parameters(plan, find)
     for position, capture in enumerate(captures, len(keys)):
-        source = _parameter(plan, capture, find)
+        source = parameters[capture]
         arg = signature.input_arg.add()
         arg.CopyFrom(source.arg)
-        arg.name = argument_name("unknown", taken)
+        arg.name = unused("unknown", taken, first=position - len(keys))
         args[capture] = arg.name
         function.arg_attr[position].attr["_output_shapes"].CopyFrom(source.shapes)
         shapes.append(Shape(()) if source.shape is None else source.shape)
@@ -174,19 +175,21 @@ class _Parameter:
     shape: Shape | None
 
 
-def _parameter(plan: Plan, capture: Capture, find: Callable[[str], Any]) -> _Parameter:
+def _parameters(plan: Plan, find: Callable[[str], Any]) -> dict[Capture, _Parameter]:
     """How the first function that takes a capture declares it."""
+    found: dict[Capture, _Parameter] = {}
     for call in plan.calls:
-        if capture in call.args:
-            function = find(call.function)
-            position = call.args.index(capture)
+        function = find(call.function)
+        for position, arg in enumerate(call.args):
+            if not isinstance(arg, Capture) or arg in found:
+                continue
             shapes = function.arg_attr[position].attr.get("_output_shapes") if position in function.arg_attr else None
             if shapes is None:
                 shapes = new_message("AttrValue")
                 _set_shapes(shapes, [Shape(())])
             first = shape_of(shapes.list.shape[0]) if len(shapes.list.shape) else None
-            return _Parameter(function.signature.input_arg[position], shapes, first)
-    raise AssertionError(capture)
+            found[arg] = _Parameter(function.signature.input_arg[position], shapes, first)
+    return found
 
 
 def fill_call(node: Any, call: Call, function: Any) -> None:
@@ -316,9 +319,16 @@ def argument_name(key: str, taken: set[str]) -> str:
     return unused(name if name[0].isalpha() else f"arg_{name}", taken)
 
 
-def unused(name: str, taken: set[str], key: Callable[[str], str] = str) -> str:
-    """A name that isn't taken, which it then is: ``name``, ``name_1``, ``name_2`` …"""
-    number, made = 0, name
+def unused(name: str, taken: set[str], key: Callable[[str], str] = str, first: int = 0) -> str:
+    """A name that isn't taken, which it then is: ``name``, ``name_1``, ``name_2`` …
+
+    Args:
+        name: What it begins with.
+        taken: The names that there are.
+        key: What of a name must be unlike the others.
+        first: The number to begin with, where those before it are known to be taken.
+    """
+    number, made = first, f"{name}_{first}" if first else name
     while key(made) in taken:
         number += 1
         made = f"{name}_{number}"

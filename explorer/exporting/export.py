@@ -21,12 +21,13 @@ from explorer.savedmodel.opening import read_folder
 from explorer.savedmodel.overlay import Document, FileSource
 from explorer.savedmodel.reader import read_document
 
-__all__ = ["LARGEST_MODEL_FILE", "Warmup", "export", "export_version"]
+__all__ = ["LARGEST_MODEL_FILE", "STALE_WARMUP", "Warmup", "export", "export_version"]
 
 LARGEST_MODEL_FILE = 2**31 - 1
 """Protobuf's own limit: nobody can parse a longer ``saved_model.pb``."""
 
-_STALE_WARMUP = "stale_warmup"  # the check's code; here each record is looked at instead
+STALE_WARMUP = "stale_warmup"
+"""The check's code for warm-up records that don't fit; an export looks at each record instead."""
 
 
 def export(
@@ -102,7 +103,9 @@ def export_version(
             f"the model file would have {model.document.size} bytes; protobuf reads at most {LARGEST_MODEL_FILE}"
         )
     original = _original(model)
-    harmful = [fault for fault in new_errors(check(original), check(model)) if fault.code != _STALE_WARMUP]
+    after = check(model)
+    before = check(original) if any(fault.severity == "error" for fault in after) else ()  # new errors are looked for
+    harmful = [fault for fault in new_errors(before, after) if fault.code != STALE_WARMUP]
     if harmful:
         more = f" (and {len(harmful) - 1} more)" if len(harmful) > 1 else ""
         raise ExportError(f"the edits would break the model, so nothing was written: {harmful[0].message}{more}")

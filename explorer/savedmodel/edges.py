@@ -14,6 +14,14 @@ PLACEHOLDER_OPS: Final = frozenset({"Placeholder", "PlaceholderV2"})
 
 _LONGEST_INDEX: Final = 9
 _MOST_KEPT: Final = 1000
+_MOST_SETTLED: Final = 16
+
+# What a walk notes about a node.
+_SEEN: Final = 1
+_FED: Final = 2  # some tensor of it is fed, so its edges must be looked at by name
+_CUT: Final = 4  # it is a fed placeholder, beyond which nothing runs, by whatever edge one comes
+_MET: Final = 8
+_SEEN_ONLY: Final = bytes(mark & _SEEN for mark in range(256))
 
 
 class Needs(NamedTuple):
@@ -58,6 +66,8 @@ class Edges:
         self._nodes: list[Node] = []
         self._sources: list[tuple[int, ...]] = []
         self._waiting: set[int] = set()
+        self._indexed: set[str] = set()  # nodes of which some edge names an output by its index
+        self._settled: dict[frozenset[str], bytes] = {}
         self._kept: dict[tuple[frozenset[str], frozenset[str]], Needs] = {}
         self._building = threading.Lock()
 
@@ -78,11 +88,16 @@ class Edges:
     def _walk(self, wanted: frozenset[str], fed: frozenset[str]) -> Needs:
         numbers, nodes, sources, waiting = self._numbers, self._nodes, self._sources, self._waiting
         seen = bytearray(len(nodes))
-        # 1: walk on. 2: some tensor of it is fed, so its edges must be looked at by name.
-        for name in fed:
-            number = numbers.get(split_tensor_name(name)[0])
+        there: set[str] = set()
+        for tensor in fed:
+            name, index = split_tensor_name(tensor)
+            number = numbers.get(name)
             if number is not None:
-                seen[number] = 2
+                there.add(tensor)
+                is_cut = index == 0 and nodes[number].op in PLACEHOLDER_OPS and name not in self._indexed
+                seen[number] |= _CUT | _FED if is_cut else _FED
+        # An earlier walk with the same feeds that met no unfed placeholder vouches for every node that it came by.
+        settled = self._settled.get(fed, bytes(len(nodes)))
         met: set[str] = set()
         unfed: list[str] = []
         pending: list[int] = []
@@ -92,7 +107,7 @@ class Edges:
             number = numbers.get(name)
             if number is None:
                 return
-            if seen[number] & 2:
+            if seen[number] & _FED:
                 if edge[:1] == "^":
                     if nodes[number].op in PLACEHOLDER_OPS:  # a fed placeholder answers for control inputs too
                         met.add(f"{name}:0")
@@ -100,25 +115,36 @@ class Edges:
                 elif (tensor := f"{name}:{split_tensor_name(edge)[1] or 0}") in fed:
                     met.add(tensor)
                     return
-            if not seen[number] & 1:
-                seen[number] |= 1
+            if not seen[number] & _SEEN:
+                seen[number] |= _SEEN
                 pending.append(number)
 
         for name in wanted:
             enter(name)
         while pending:
             number = pending.pop()
+            if settled[number] and met >= there:
+                continue
             for source in sources[number]:
                 state = seen[source]
                 if not state:
-                    seen[source] = 1
+                    seen[source] = _SEEN
                     pending.append(source)
-                elif state & 2:
+                elif state & _CUT:
+                    if not state & _MET:
+                        seen[source] |= _MET
+                        met.add(f"{nodes[source].name}:0")
+                elif state & _FED:
                     for edge in nodes[number].inputs:
                         if numbers.get(input_node(edge)) == source:
                             enter(edge)
             if number in waiting:
                 unfed.append(nodes[number].name)
+        if not unfed:
+            if len(self._settled) >= _MOST_SETTLED:
+                self._settled.clear()
+            both = int.from_bytes(settled, "little") | int.from_bytes(seen.translate(_SEEN_ONLY), "little")
+            self._settled[fed] = both.to_bytes(len(nodes), "little")
         return Needs(tuple(sorted(unfed)), frozenset(met))
 
     def _build(self) -> None:
@@ -132,11 +158,17 @@ class Edges:
             self._nodes = list(before._nodes)
             self._sources = list(before._sources)
             self._waiting = set(before._waiting)
+            self._indexed = set(before._indexed)
             if not any(name in self._numbers for name in fresh):  # then what was known stays true
                 self._kept = {
                     key: needs
                     for key, needs in before._kept.items()
                     if not any(input_node(name) in fresh for names in key for name in names)
+                }
+                self._settled = {
+                    fed: marks + bytes(len(fresh))
+                    for fed, marks in before._settled.items()
+                    if not any(input_node(name) in fresh for name in fed)
                 }
         numbers = self._numbers
         for node in fresh.values():
@@ -155,4 +187,5 @@ class Edges:
                 numbers.get(edge if ":" not in edge and edge[:1] != "^" else input_node(edge)) for edge in node.inputs
             ]
             self._sources[numbers[node.name]] = tuple([number for number in found if number is not None])
+            self._indexed.update([input_node(edge) for edge in node.inputs if ":" in edge])
         self._fresh, self._before = {}, None

@@ -15,6 +15,7 @@ from typing import Final
 
 from explorer.errors import FormatError
 from explorer.savedmodel import records
+from explorer.savedmodel.constants import DT_RESOURCE, DT_VARIANT
 from explorer.savedmodel.edges import PLACEHOLDER_OPS, Edges, Needs, input_node, split_tensor_name
 from explorer.savedmodel.function_library import Function, read_functions
 from explorer.savedmodel.model import DType, MetaGraph, Shape
@@ -25,6 +26,7 @@ from explorer.savedmodel.reader import GRAPH_DEF, META_INFO_DEF, STRIPPED_OP_LIS
 from explorer.savedmodel.wire import LENGTH, Field
 
 __all__ = [
+    "HANDLES",
     "PLACEHOLDER_OPS",
     "FunctionInfo",
     "Graph",
@@ -33,9 +35,13 @@ __all__ = [
     "Node",
     "has_graph",
     "input_node",
+    "name_rank",
     "read_graph",
     "split_tensor_name",
 ]
+
+HANDLES: Final = frozenset({DT_RESOURCE, DT_VARIANT})
+"""The dtypes of handles, which no request and no answer can hold."""
 
 _MOST_GRAPHS_KEPT: Final = 8
 _MOST_UNKNOWN: Final = 1000  # outputs of one node of an unknown op that are listed
@@ -197,7 +203,13 @@ class Graph:
                 yield self._tensor(node, index, dtype)
 
     def search(
-        self, text: str, *, dtype: DType | None = None, shape: Shape | None = None, limit: int = 50
+        self,
+        text: str,
+        *,
+        dtype: DType | None = None,
+        shape: Shape | None = None,
+        limit: int = 50,
+        handles: bool = True,
     ) -> list[GraphTensor]:
         """Finds tensors by a part of their name or op, in any case of letters.
 
@@ -206,6 +218,7 @@ class Graph:
             dtype: Only tensors of this dtype, references to it included.
             shape: Only tensors that can have this shape.
             limit: The most that are returned.
+            handles: Whether handles of variables and tables are wanted too, which no request and no answer can hold.
 
         Returns:
             The tensors, best first: the name itself, the op itself, names that begin so, names with a part (between
@@ -217,7 +230,7 @@ class Graph:
         node_text, index = split_tensor_name(wanted)
         ranked = []
         for order, node in enumerate(self.nodes.values()):
-            rank = _rank(node_text, node.name.lower(), node.op.lower()) if node_text else 0
+            rank = name_rank(node_text, node.name.lower(), node.op.lower()) if node_text else 0
             if rank is not None:
                 ranked.append((rank, len(node.name) if node_text else 0, order, node))
         ranked.sort(key=lambda entry: entry[:3])
@@ -225,6 +238,8 @@ class Graph:
         for *_, node in ranked:
             for position, known in enumerate(self._mentioned_types(node)):
                 if index not in (None, position) or (dtype is not None and known.base != dtype.base):
+                    continue
+                if not handles and known.base.number in HANDLES:
                     continue
                 tensor = self._tensor(node, position, known)
                 if shape is None or tensor.shape.is_compatible_with(shape):
@@ -327,7 +342,12 @@ class Graph:
         return GraphTensor(f"{node.name}:{index}", dtype, Shape(None) if shape is None else shape, node.op, node.name)
 
 
-def _rank(text: str, name: str, op: str) -> int | None:
+def name_rank(text: str, name: str, op: str) -> int | None:
+    """How well a part of a name fits a node, all in small letters: 0 is best, None is not at all.
+
+    The name itself comes before the op itself, then names that begin so, names with a part (between slashes) that
+    begins so, and any others.
+    """
     if text in name:
         if text == name:
             return 0

@@ -23,7 +23,7 @@ _NODES, CHILDREN, _CONCRETE_FUNCTION = 1, 1, 8
 # SavedObjectGraph.concrete_functions, SavedBareConcreteFunction.concrete_function_name
 _CONCRETE_FUNCTIONS, _FUNCTION_NAME = 2, 1
 # SavedConcreteFunction.output_signature, StructuredValue.dict_value, DictValue.fields (struct.proto)
-_OUTPUT_SIGNATURE, _DICT_VALUE, _FIELDS = 4, 54, 1
+_OUTPUT_SIGNATURE, _DICT_VALUE, _FIELDS = 4, 53, 1
 # ObjectReference
 _NODE_ID, LOCAL_NAME = 1, 2
 # SavedBareConcreteFunction.argument_keywords

@@ -182,6 +182,12 @@ class Document:
         """The document that is these bytes."""
         return cls.of(BytesSource(data))
 
+    @classmethod
+    def joined(cls, parts: Iterable[bytes | Document]) -> Document:
+        """The document that is some parts, one after the other."""
+        documents = [part if isinstance(part, Document) else cls.of_bytes(part) for part in parts]
+        return cls(piece for document in documents for piece in document.pieces)
+
     def read_at(self, offset: int, length: int) -> bytes:
         """The bytes of a range; fewer only where the document ends."""
         if len(self.pieces) == 1:

@@ -44,13 +44,23 @@ def iter_fields(data: bytes | memoryview) -> Iterator[tuple[int, int, memoryview
     position, end = 0, len(view)
     while position < end:
         start = position
-        tag, position = read_varint(view, position)
-        wire_type = _checked_wire_type(tag, start)
+        # Nearly all tags and lengths have one byte; for those a call would cost more than all the rest.
+        tag = view[position]
+        if tag < 0x80:
+            position += 1
+        else:
+            tag, position = read_varint(view, position)
+        wire_type = tag & 7
+        if wire_type > FIXED32 or tag < 8 or tag > _LARGEST_TAG:
+            raise FormatError("a field has an impossible tag", start)
         if wire_type == VARINT:
             value, position = read_varint(view, position)
             yield tag, value, _NOTHING
         elif wire_type == LENGTH:
-            length, position = read_varint(view, position)
+            if position < end and (length := view[position]) < 0x80:
+                position += 1
+            else:
+                length, position = read_varint(view, position)
             if length > end - position:
                 raise FormatError("a field is longer than the message that holds it", start)
             yield tag, 0, view[position : position + length]

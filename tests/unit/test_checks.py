@@ -18,9 +18,10 @@ from explorer.editing import edits
 from explorer.errors import ExplorerError
 from explorer.savedmodel import constants
 from explorer.savedmodel.model import SavedModel
+from explorer.savedmodel.object_graph import parsed
 from explorer.savedmodel.opening import open_saved_model
 from explorer.savedmodel.overlay import Document
-from explorer.savedmodel.reader import read_document
+from explorer.savedmodel.reader import read_document, reread
 from explorer.savedmodel.wire import encode_field as field
 
 INT32, STRING, INT64 = 3, 7, 9
@@ -369,6 +370,20 @@ def test_object_graph_is_the_second_truth(linear: Any) -> None:
     linear.object_graph((), {"old_name": ("x",)})
     (finding,) = check(linear.model())
     assert finding.code == "two_truths" and "'old_name'" in finding.message and "'serving_default'" in finding.message
+
+
+def test_an_output_key_that_only_servers_know_is_found(sample_models: Path) -> None:
+    """Regression: a rename of an output in signature_def alone, the commonest slip, was not seen by the checks."""
+    whole = open_saved_model(sample_models / "keras3")
+    assert whole.document is not None
+    message: Any = parsed("tensorflow.SavedModel", whole.document.to_bytes(), "the model")
+    outputs = message.meta_graphs[0].signature_def["serving_default"].outputs
+    outputs["scores"].CopyFrom(outputs["output_0"])
+    del outputs["output_0"]
+    torn = reread(whole, Document.of_bytes(message.SerializeToString(deterministic=True)))
+    (finding,) = (found for found in check(torn) if found.severity == "error")
+    assert (finding.code, finding.signature_key, finding.field) == ("two_truths", "serving_default", "output")
+    assert "'scores'" in finding.message and "'output_0'" in finding.message
 
 
 def test_no_edit_is_offered_that_an_object_graph_forbids(linear: Any) -> None:
