@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from explorer.editing.recipe import EDITS, RECIPE_VERSION
 from explorer.errors import RecipeError, listed, printable_name, quoted
 
-_KEYWORD_EDITS = frozenset({"add_signature"})
+_KEYWORD_EDITS = frozenset({"add_signature", "add_signature_from_function"})
 """Edits whose arguments are named in Python, because their order is hard to remember."""
+
+_DATA = frozenset({"value", "shape"})
+"""Arguments that hold plain data: numbers, texts, True, False, None and nested lists of them."""
+
+_FLAGS = {"follow_outside_links": "--follow-links", "remove_duplicates": "--remove-duplicates"}
+"""Arguments of ``export`` that the command line calls otherwise."""
 
 Path = str | os.PathLike[str]
 
@@ -27,7 +35,7 @@ def python_line(edit: Mapping[str, Any], variable: str = "model") -> str:
         One line; ``tags={…}`` stands in it where the entry holds tags.
 
     Raises:
-        RecipeError: There is no such edit, or an argument is no text, list or mapping.
+        RecipeError: There is no such edit, or an argument is no text, number, list or mapping.
     """
     name = _edit_name(edit)
     named = name in _KEYWORD_EDITS
@@ -36,7 +44,7 @@ def python_line(edit: Mapping[str, Any], variable: str = "model") -> str:
         if argument not in edit:
             named = True  # what follows an argument that is left out needs its name
             continue
-        value = _literal(edit[argument])
+        value = _data_literal(edit[argument]) if argument in _DATA else _literal(edit[argument])
         parts.append(f"{argument}={value}" if named and argument != "signature_key" else value)
     if edit.get("tags") is not None:
         parts.append(f"tags={_literal(frozenset(edit['tags']))}")
@@ -44,7 +52,11 @@ def python_line(edit: Mapping[str, Any], variable: str = "model") -> str:
 
 
 def python_script(
-    path: Path, version: int | None, edits: Iterable[Mapping[str, Any]], base_path: Path | None = None
+    path: Path,
+    version: int | None,
+    edits: Iterable[Mapping[str, Any]],
+    base_path: Path | None = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """Writes a whole script: open, edit, export.
 
@@ -53,6 +65,7 @@ def python_script(
         version: Which version of it; None takes what ``open_saved_model`` takes.
         edits: Entries of a recipe, oldest first.
         base_path: Where to export to; None leaves the export out.
+        options: The arguments of the export that were chosen: numbers, texts, True and False.
 
     Returns:
         Python source that ends with a newline.
@@ -64,7 +77,10 @@ def python_script(
     lines = ["import explorer", "", f"model = explorer.open_saved_model({_literal(os.fspath(path))}{chosen})"]
     lines += [python_line(edit) for edit in edits]
     if base_path is not None:
-        lines.append(f"print(explorer.export(model, {_literal(os.fspath(base_path))}))")
+        named = [
+            f", {name}={python_text(value) if isinstance(value, str) else value}" for name, value in options.items()
+        ]
+        lines.append(f"print(explorer.export(model, {_literal(os.fspath(base_path))}{''.join(named)}))")
     return "\n".join(lines) + "\n"
 
 
@@ -84,11 +100,21 @@ def recipe_json(edits: Iterable[Mapping[str, Any]]) -> str:
     return json.dumps({"recipe": RECIPE_VERSION, "edits": entries}, indent=2) + "\n"
 
 
-def command_line(path: Path, recipe_file: Path, base_path: Path) -> str:
-    """Writes the command that applies a recipe and exports, as one line for a POSIX shell."""
-    return (
-        f"python -m explorer edit {_shell_path(path)} "
-        f"--recipe {_shell_path(recipe_file)} --export {_shell_path(base_path)}"
+def command_line(
+    path: Path, recipe_file: Path, base_path: Path, options: Mapping[str, Any] = MappingProxyType({})
+) -> str:
+    """Writes the command that applies a recipe and exports, as one line for a POSIX shell; options as for Python."""
+    chosen = [
+        _FLAGS.get(name, f"--{name}") + ("" if value is True else f" {shlex.quote(str(value))}")
+        for name, value in options.items()
+        if value is not False
+    ]
+    return " ".join(
+        (
+            f"python -m explorer edit {_shell_path(path)}",
+            f"--recipe {_shell_path(recipe_file)} --export {_shell_path(base_path)}",
+            *chosen,
+        )
     )
 
 
@@ -123,6 +149,21 @@ def _literal(value: object) -> str:
     raise RecipeError(f"a {type(value).__name__} cannot stand in an edit; texts, lists and mappings of texts can")
 
 
+def _data_literal(value: object) -> str:
+    """Numbers, texts and nested lists as Python source, without numpy: what has no literal is made by ``float``."""
+    if isinstance(value, str):
+        return python_text(value)
+    if value is None or isinstance(value, bool | int | bytes):
+        return repr(value)
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else f'float("{value}")'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_data_literal(key)}: {_data_literal(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_data_literal, value)) + "]"
+    raise RecipeError(f"a {type(value).__name__} cannot stand in an edit; numbers, texts and lists of them can")
+
+
 def _ordered(edit: Mapping[str, Any]) -> dict[str, Any]:
     """An entry as plain data: ``edit``, ``tags``, then its arguments in the order of the function."""
     name = _edit_name(edit)
@@ -131,7 +172,7 @@ def _ordered(edit: Mapping[str, Any]) -> dict[str, Any]:
         entry["tags"] = _sorted_texts(edit["tags"])
     for argument in EDITS[name][1]:
         if argument in edit:
-            entry[argument] = _plain(edit[argument])
+            entry[argument] = _plain_data(edit[argument]) if argument in _DATA else _plain(edit[argument])
     return entry
 
 
@@ -143,6 +184,16 @@ def _plain(value: object) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, bytes):
         return _sorted_texts(value)
     raise RecipeError(f"a {type(value).__name__} cannot stand in a recipe; texts, lists and mappings of texts can")
+
+
+def _plain_data(value: object) -> Any:
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain_data(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_data(item) for item in value]
+    raise RecipeError(f"a {type(value).__name__} cannot stand in a recipe; numbers, texts and lists of them can")
 
 
 def _sorted_texts(values: Iterable[object]) -> list[str]:

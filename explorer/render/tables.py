@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from explorer.errors import printable_name
-from explorer.render.defaults import printable_default
+from explorer.savedmodel.default_values import printable_default
 from explorer.savedmodel.model import MetaGraph, SavedModel, Signature, TensorInfo, printable_tags
 
 if TYPE_CHECKING:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from explorer.editing.diff import diff
 from explorer.errors import ExplorerError, ExportError, quoted
 from explorer.exporting.publish import Published
+from explorer.savedmodel.concrete_functions import ConcreteFunction, read_concrete_functions
 from explorer.savedmodel.folder import Version, list_versions
-from explorer.savedmodel.model import SavedModel
+from explorer.savedmodel.model import MetaGraph, SavedModel
 from explorer.savedmodel.opening import open_saved_model
+
+_ADDS_A_SIGNATURE = frozenset({"add_signature", "add_signature_from_function"})
 
 
 def edits_in_words(count: int) -> str:
@@ -40,6 +43,15 @@ def first_meta_graph(model: SavedModel) -> int:
     tags = [meta_graph.tags for meta_graph in model.meta_graphs]
     exact = (index for index, tag_set in enumerate(tags) if tag_set == {"serve"})
     return next(exact, next((index for index, tag_set in enumerate(tags) if "serve" in tag_set), 0))
+
+
+def offered_functions(meta_graph: MetaGraph) -> tuple[ConcreteFunction, ...]:
+    """The functions that a new signature can call, those with the shortest paths first; what is only behind a signature not.
+
+    Raises:
+        FormatError: The object graph is corrupt.
+    """
+    return tuple(function for function in read_concrete_functions(meta_graph).values() if function.paths)
 
 
 def proof(model: SavedModel, published: Published) -> str:
@@ -83,4 +95,12 @@ def selection_after(
         return index, key
     if edit == "copy_signature" or (edit == "rename_signature" and entry["signature_key"] == key):
         return index, entry["new_key"]
-    return index, entry["signature_key"] if edit == "add_signature" else key
+    return index, entry["signature_key"] if edit in _ADDS_A_SIGNATURE else key
+
+
+def signature_after(entries: Iterable[Mapping[str, Any]], key: str | None) -> str | None:
+    """The key under which the chosen signature is found after several edits."""
+    for entry in entries:
+        if entry["edit"] == "rename_signature" and entry["signature_key"] == key:
+            key = entry["new_key"]
+    return key

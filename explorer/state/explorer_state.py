@@ -18,13 +18,14 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from explorer.checking.checks import check, new_errors
 from explorer.checking.findings import Finding
-from explorer.editing.recipe import apply_edit
+from explorer.editing.recipe import apply_edit, apply_recipe
+from explorer.editing.repair import repair
 from explorer.errors import EditError, ExportError, NotFoundError
 from explorer.exporting.export import Warmup, export_version
 from explorer.exporting.publish import Published
@@ -33,8 +34,11 @@ from explorer.savedmodel.kind import counts
 from explorer.savedmodel.model import SavedModel
 from explorer.savedmodel.opening import open_saved_model
 from explorer.state import choices
-from explorer.state.shown import ShownState
+from explorer.state.clients import ClientsState
+from explorer.state.options import OptionsState
+from explorer.state.proving import ProvingState
 from explorer.state.telling import Deliver, intent
+from explorer.state.typed import parse_recipe
 
 _PROGRESS_EVERY_S = 0.1
 
@@ -58,7 +62,7 @@ class _Draft:
     future: list[_Moment] = field(default_factory=list)
 
 
-class ExplorerState(ShownState):
+class ExplorerState(ClientsState, OptionsState, ProvingState):
     """The state with its intents and its undo; what it shows is :class:`~explorer.state.shown.ShownState`."""
 
     def __init__(
@@ -153,6 +157,18 @@ class ExplorerState(ShownState):
         self._edit(finding.edit)
 
     @intent
+    def repair(self) -> None:
+        """Mends everything that the checks find and that can be mended without a choice; one undo takes it back."""
+        model = self._opened()
+        self._take(repair(model), "there is nothing that can be mended without a choice")
+
+    @intent
+    def apply_recipe(self, text: str) -> None:
+        """Applies a recipe, given as JSON, to the draft; all of its edits or none. One undo takes it back."""
+        model = self._opened()
+        self._take(apply_recipe(model, parse_recipe(text)), "the recipe has no edits")
+
+    @intent
     def undo(self) -> None:
         """Takes the last edit back."""
         if not self._past:
@@ -190,6 +206,7 @@ class ExplorerState(ShownState):
         link: bool = False,
         warmup: Warmup = "refuse",
         follow_outside_links: bool = False,
+        remove_duplicates: bool = False,
     ) -> None:
         """Writes the draft as a new version under ``export_base``; arguments as for ``explorer.export``.
 
@@ -198,7 +215,8 @@ class ExplorerState(ShownState):
         """
         model, base_path = self._opened(), self._base_path()
         if self.busy:
-            raise ExportError("an export is under way; wait for it or stop it first")
+            raise ExportError("an export or a proof is under way; wait for it or stop it first")
+        self._forget_proof()
         self._stop = threading.Event()
         self.busy, self.progress, self.published, self.proof = "exporting", (0, 0), None, ""
         told = functools.partial(self._told, self._stop, [0.0])
@@ -206,15 +224,15 @@ class ExplorerState(ShownState):
         def write() -> tuple[Published, str]:
             published = export_version(
                 model, base_path, version=version, link=link, warmup=warmup,
-                follow_outside_links=follow_outside_links, progress=told,
+                follow_outside_links=follow_outside_links, remove_duplicates=remove_duplicates, progress=told,
             )  # fmt: skip
             return published, choices.proof(model, published)
 
-        self.run(write, self._exported, self._export_failed)
+        self.run(write, lambda written: self._exported(model, *written), self._export_failed)
 
     @intent
     def cancel(self) -> None:
-        """Stops the export that is under way; nothing of it is left."""
+        """Stops the export or the proof that is under way; nothing of it is left."""
         if not self.busy:
             raise ExportError("nothing is under way that could be stopped")
         self._stop.set()
@@ -222,6 +240,9 @@ class ExplorerState(ShownState):
 
     def _show_model(self, model: SavedModel, path: str) -> None:
         self._keep_draft()
+        self._forget_comparison()
+        self._forget_options()
+        self._forget_proof()
         draft = self._put_aside.pop(model.path, None) if model.path is not None else None
         is_same = draft is not None and _same_bytes(model, draft.source)
         self.path, self.source, self.version = path, model, model.version
@@ -256,6 +277,17 @@ class ExplorerState(ShownState):
         self._remember()
         self._set_draft(edited)
         self._choose(index, key)
+
+    def _take(self, edited: SavedModel, if_nothing: str) -> None:
+        """Makes several edits one step."""
+        model = self._opened()
+        entries = edited.edits[len(model.edits) :]
+        if not entries:
+            raise EditError(if_nothing)
+        key = choices.signature_after(entries, self.signature_key)
+        self._remember()
+        self._set_draft(edited)
+        self._choose(self.meta_graph_index, key)
 
     def _set_draft(self, model: SavedModel) -> None:
         same_graphs = self.model is not None and len(self.model.meta_graphs) == len(model.meta_graphs)
@@ -296,6 +328,8 @@ class ExplorerState(ShownState):
                 iter((*meta_graph.callable_signatures, *meta_graph.signatures)), None
             )
         self.signature_key = key
+        self._compare()
+        self._look_at_warmup()
 
     def _moment(self) -> _Moment:
         return _Moment(self._opened(), self.meta_graph_index, self.signature_key)
@@ -317,11 +351,11 @@ class ExplorerState(ShownState):
             last_s[0] = now_s
             self._deliver(lambda: setattr(self, "progress", (done, total)))
 
-    def _exported(self, result: tuple[Published, str]) -> None:
-        self.busy, (self.published, self.proof) = "", result
-        model = self._opened()
-        self.versions = choices.versions(model)
-        self.notice = f"Version {self.published.version} is written."
+    def _exported(self, exported: SavedModel, published: Published, proof: str) -> None:
+        self.busy, self.published, self.proof, self.exported = "", published, proof, exported
+        self.options = replace(self.options, version=None)  # the next export can't have the same number
+        self.versions = choices.versions(self._opened())
+        self.notice = f"Version {published.version} is written."
 
     def _export_failed(self) -> None:
         self.busy = ""

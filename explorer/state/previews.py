@@ -13,6 +13,7 @@ from explorer.render.code import command_line, python_script, recipe_json
 from explorer.savedmodel.model import SavedModel
 from explorer.serving.bodies import body_format, request_body
 from explorer.serving.snippets import curl_command, saved_model_cli_command
+from explorer.state.options import OptionsState
 from explorer.state.shown import ShownState
 from explorer.state.telling import sentence
 
@@ -78,7 +79,7 @@ def request_preview(state: ShownState) -> RequestPreview:
     return RequestPreview(body, curl, wanted or fitting, fitting, sentence(reason))
 
 
-def code_preview(state: ShownState) -> CodePreview:
+def code_preview(state: OptionsState) -> CodePreview:
     """The session so far as Python, recipe and command line."""
     model = state.model
     if model is None or model.path is None:
@@ -86,7 +87,9 @@ def code_preview(state: ShownState) -> CodePreview:
     path = Path(os.path.abspath(os.path.expanduser(state.path or str(model.path))))
     is_base = path == model.base_path
     shown = state.path if is_base or path == model.path else str(model.path)
-    edits = list(state.edits)
+    edits, options = list(state.edits), state.options.chosen()
+    exports = bool(edits or options)
+    version = state.version if is_base else None
     export_base = state.export_base.strip() or str(model.base_path or f"{model.path}-versions")
     # The command line takes a version by its folder; relative to where the notebook runs if the path was given so.
     folder = str(model.path) if os.path.isabs(os.path.expanduser(state.path)) else os.path.relpath(model.path)
@@ -95,9 +98,9 @@ def code_preview(state: ShownState) -> CodePreview:
     command += "" if key is None else " " + shlex.quote(f"--signature={key}")
     cli, on_disk = _saved_model_cli(state)
     return CodePreview(
-        _text(lambda: python_script(shown, state.version if is_base else None, edits, export_base if edits else None)),
+        _text(lambda: python_script(shown, version, edits, export_base if exports else None, options)),
         _text(lambda: recipe_json(edits)),
-        command_line(folder, RECIPE_FILE, export_base) if edits else command,
+        command_line(folder, RECIPE_FILE, export_base, options) if exports else command,
         cli,
         on_disk,
     )

@@ -4,19 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import traitlets
 
 from explorer.checking.checks import check_signature
+from explorer.checking.findings import Finding
 from explorer.editing.diff import Change, diff
 from explorer.editing.recipe import apply_edit
+from explorer.editing.repair import mendable
 from explorer.errors import EditError, ExplorerError, ExportError
 from explorer.exporting.publish import next_version
 from explorer.savedmodel.graph import GraphTensor, has_graph, read_graph
 from explorer.savedmodel.model import DType, MetaGraph, SavedModel, Signature, printable_tags
 from explorer.state.telling import Held, TellingState, message_and_fix, sentence
+from explorer.state.tensors import Tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What would come of an edit of a signature.
+
+    Attributes:
+        refusal: Why it cannot be applied, in a sentence; empty where it can.
+        findings: What the checks would then say about the signature that they don't say already, notes left out.
+    """
+
+    refusal: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, in a sentence; empty where nothing is."""
+        return self.refusal or (message_and_fix(self.findings[0]) if self.findings else "")
 
 
 class ShownState(TellingState):
@@ -61,6 +83,8 @@ class ShownState(TellingState):
     proof = traitlets.Unicode()
     busy = traitlets.Unicode()
     form = traitlets.Unicode()
+
+    _tensors: Tensors | None = None
 
     @property
     def meta_graph(self) -> MetaGraph | None:
@@ -110,11 +134,8 @@ class ShownState(TellingState):
             return sentence(error)
         return ""
 
-    def problem_with(self, entry: Mapping[str, Any]) -> str:
-        """What is wrong with an edit of a signature, in a sentence; empty where nothing is. Nothing is changed.
-
-        Either it cannot be applied to the draft, or the checks would find fault with the signature after it.
-        """
+    def trial(self, entry: Mapping[str, Any]) -> Trial:
+        """What would come of an edit of a signature. Nothing is changed."""
         try:
             entry = self.addressed(entry)
             edited = apply_edit(self._opened(), entry)
@@ -122,33 +143,63 @@ class ShownState(TellingState):
             key = entry.get("new_key") if entry["edit"].endswith("_signature") else None
             signature = meta_graph.signatures.get(str(key or entry.get("signature_key")))
             if signature is None:
-                return ""
+                return Trial()
             graph = read_graph(meta_graph) if has_graph(meta_graph) else None
-            known = {(found.code, found.subject) for found in self.findings}
+            about = (entry.get("signature_key"), None)
+            known = {(found.code, found.subject) for found in self.findings if found.signature_key in about}
             found = [
                 one
                 for one in check_signature(meta_graph, signature, graph)
                 if one.severity != "note" and (one.code, one.subject) not in known
             ]
         except ExplorerError as error:
-            return sentence(error)
-        return message_and_fix(found[0]) if found else ""
+            return Trial(sentence(error))
+        return Trial(findings=tuple(found))
+
+    def problem_with(self, entry: Mapping[str, Any]) -> str:
+        """What is wrong with an edit of a signature, in a sentence; empty where nothing is. Nothing is changed.
+
+        Either it cannot be applied to the draft, or the checks would find fault with the signature after it.
+        """
+        return self.trial(entry).problem
+
+    def repairs(self) -> tuple[Finding, ...]:
+        """What is wrong with the draft and can be mended without a choice, each edit that mends something once."""
+        found: list[Finding] = []
+        for one in mendable(self.findings):
+            if all(one.edit != other.edit for other in found):
+                found.append(one)
+        return tuple(found)
+
+    @property
+    def tensors(self) -> Tensors | None:
+        """What an edit of the chosen signature can name, worked out once while the draft is the same."""
+        meta_graph, signature, known = self.meta_graph, self.signature, self._tensors
+        if meta_graph is None:
+            return None
+        if known is None or known.meta_graph is not meta_graph or known.signature is not signature:
+            self._tensors = known = Tensors(meta_graph, signature)
+        return known
 
     def find_tensor(self, tensor_name: str) -> GraphTensor | None:
-        """The tensor of the chosen meta graph with a name, None where there is none or the graph is corrupt."""
+        """The tensor that a name means to an edit, None where there is none or the graph is corrupt."""
         try:
-            return read_graph(self.meta_graph).tensor(tensor_name) if self.meta_graph is not None else None
+            return self.tensors.find(tensor_name) if self.tensors is not None else None
         except ExplorerError:
             return None
 
-    def search_tensors(self, text: str, dtype: DType | None = None) -> list[GraphTensor]:
-        """Finds tensors of the chosen meta graph by a part of their name, best first, 50 at most.
+    def search_tensors(self, text: str, dtype: DType | None = None, *, inside: bool = False) -> list[GraphTensor]:
+        """Finds tensors that an edit of the chosen signature can name, by a part of their name; 50 at most, best first.
+
+        Args:
+            text: The part.
+            dtype: Only tensors of this dtype.
+            inside: Whether only those inside functions are wanted, where there are any.
 
         Raises:
             FormatError: The graph is corrupt.
         """
-        meta_graph = self.meta_graph
-        return [] if meta_graph is None else read_graph(meta_graph).search(text, dtype=dtype)
+        return [] if self.tensors is None else self.tensors.search(text, dtype, inside=inside)
 
     def export_target(self) -> tuple[int | None, str]:
         """The version that an export would get, or None and why there can't be one."""

@@ -20,9 +20,11 @@ from explorer.widgets.header import Header
 from explorer.widgets.meta_graphs import MetaGraphs
 from explorer.widgets.panel import Panel
 from explorer.widgets.problems import Problems
+from explorer.widgets.proof import ProofPanel
 from explorer.widgets.request import RequestPanel
 from explorer.widgets.signatures import Signatures
 from explorer.widgets.tensors import Tensors
+from explorer.widgets.verdict import ClientsPanel
 
 
 class Explorer(Panel):
@@ -69,9 +71,13 @@ class Explorer(Panel):
         self.request = RequestPanel(state, embedded=True)
         self.code = CodePanel(state, embedded=True)
         self.edits = Edits(state, embedded=True)
+        self.clients = ClientsPanel(state, embedded=True)
         self.export = ExportPanel(state, embedded=True)
+        self.proof = ProofPanel(state, embedded=True)
         left = ipywidgets.VBox((self.signatures, self.tensors, self.problems, self.meta_graphs), layout=self._layout)
-        right = ipywidgets.VBox((self.request, self.code, self.edits, self.export), layout=self._layout)
+        right = ipywidgets.VBox(
+            (self.request, self.code, self.edits, self.clients, self.export, self.proof), layout=self._layout
+        )
         return self.header, self.row(left, right, kind="columns")
 
     def render(self) -> None:

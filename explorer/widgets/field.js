@@ -1,4 +1,4 @@
-// A labelled text field that says what is wrong with its text, beside it.
+// A labelled text field, of one line or of several, that says what is wrong with its text, beside it.
 
 const PAUSE_MS = 150;
 
@@ -15,8 +15,10 @@ function render({ model, el }) {
   const id = `smx-field-${Math.random().toString(36).slice(2)}`; // each widget has this module to itself
   const label = make("label", "smx-label");
   label.htmlFor = id;
-  const input = make("input", "smx-input");
-  Object.assign(input, { id, type: "text", autocomplete: "off", spellcheck: false });
+  const lines = model.get("lines");
+  const input = make(lines > 1 ? "textarea" : "input", "smx-input");
+  Object.assign(input, { id, autocomplete: "off", spellcheck: false });
+  Object.assign(input, lines > 1 ? { rows: lines } : { type: "text" });
   const problem = make("p", "smx-problem");
   problem.id = `${id}-problem`;
   problem.setAttribute("role", "status");
@@ -26,33 +28,59 @@ function render({ model, el }) {
 
   // Sent as messages, not as a trait: traits wait while the kernel is busy and would arrive after a click that follows.
   let timer = 0;
+  let typing = false; // whether somebody is at it: begun, and neither handed over nor left
   const tell = (kind) => {
     clearTimeout(timer);
     timer = 0;
     model.send({ kind, text: input.value, turn: model.get("turn") });
   };
-  input.addEventListener("input", () => {
+  const changed = () => {
     input.dataset.smxTyped = model.get("field_id"); // a click on a button takes it along, see button.js
     clearTimeout(timer);
     timer = setTimeout(() => tell("typed"), PAUSE_MS);
+  };
+  input.addEventListener("input", () => {
+    typing = true;
+    changed();
   });
   input.addEventListener("blur", () => {
+    typing = false;
     if (timer) {
       tell("typed");
     }
   });
   input.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && !event.isComposing) {
+    if (event.key === "Enter" && !event.isComposing && (lines < 2 || event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       event.stopPropagation();
+      typing = false;
       tell("submit");
     } else if (event.key === "Escape") {
       event.stopPropagation();
+      typing = false;
       tell("escape");
     } else if (!event.ctrlKey && !event.metaKey) {
       event.stopPropagation();
     }
   });
+
+  if (model.get("loads")) {
+    const file = make("input", "smx-offscreen");
+    Object.assign(file, { type: "file", accept: model.get("loads"), tabIndex: -1 });
+    file.setAttribute("aria-hidden", "true");
+    const load = make("button", "smx-action", "Load a file …");
+    load.type = "button";
+    load.addEventListener("click", () => file.click());
+    file.addEventListener("change", async () => {
+      const [chosen] = file.files;
+      file.value = ""; // so that the same file can be loaded again
+      if (chosen !== undefined) {
+        input.value = await chosen.text();
+        changed();
+      }
+    });
+    problem.before(load, file);
+  }
 
   const showLabels = () => {
     label.textContent = model.get("label");
@@ -68,11 +96,13 @@ function render({ model, el }) {
     }
   };
   const showText = () => {
-    if (timer && !model.get("focused")) {
-      return; // a suggestion that came while somebody types
+    if (typing && !model.get("focused")) {
+      tell("typed"); // a suggestion that came while somebody types: what is typed stands against it
+      return;
     }
     clearTimeout(timer);
     timer = 0;
+    typing = false;
     input.value = model.get("text");
     delete input.dataset.smxTyped;
     if (model.get("focused")) {

@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import traitlets
+
 from explorer.widgets.assets import read_asset
 from explorer.widgets.view import TextView
 
 
 class Field(TextView):
-    """A text field; its ``value`` is set with :meth:`fill`."""
+    """A text field; its ``value`` is set with :meth:`fill`.
+
+    Attributes:
+        lines: How many lines are in sight; with more than one, Enter begins another and Ctrl+Enter hands over.
+        loads: The kind of file that can be loaded into it, as ``.json``; empty for none. The page reads the file.
+    """
 
     _esm = read_asset("field.js")
+
+    lines = traitlets.Int(1).tag(sync=True)
+    loads = traitlets.Unicode().tag(sync=True)
 
     def __init__(
         self,

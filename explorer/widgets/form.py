@@ -13,7 +13,7 @@ from explorer.savedmodel.graph import GraphTensor
 from explorer.savedmodel.model import DType
 from explorer.state import ExplorerState
 from explorer.widgets.field import Field
-from explorer.widgets.panel import Panel, assign, error_markup, is_hidden, set_hidden
+from explorer.widgets.panel import Panel, assign, error_markup, is_hidden, set_hidden, warning_markup
 from explorer.widgets.picker import ANY_DTYPE, Found, Picker
 
 Entry = dict[str, Any]
@@ -28,7 +28,10 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     Attributes:
         panel: The panel that it stands in.
+        wants_inside: Whether its picker offers only tensors inside functions, where there are any.
     """
+
+    wants_inside = False
 
     def __init__(self, panel: Panel, *fields: ipywidgets.Widget) -> None:
         """Makes a form, closed.
@@ -89,9 +92,9 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         set_hidden(self, False)
         self.state.form = self.panel.place
 
-    def say(self, problem: str) -> None:
-        """Shows what is wrong with the form as a whole."""
-        assign(self._problem, value=error_markup(problem))
+    def say(self, problem: str, *, warning: bool = False) -> None:
+        """Shows what is wrong with the form as a whole; a warning is what the edit can be made with all the same."""
+        assign(self._problem, value=warning_markup(problem) if warning else error_markup(problem))
         set_hidden(self._problem, not problem)
 
     def apply(self) -> None:
@@ -99,9 +102,13 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         entry = self.entry()
         if entry is None:
             self.check()
-            return
+        else:
+            self.make(self.state.edit, entry)
+
+    def make(self, intent: Callable[..., bool], *arguments: Any) -> None:
+        """Asks the state for the change and closes; where it is refused, says why and stays."""
         with self.state.asked_by(f"{self.panel.place}-form"):
-            done = self.state.edit(entry)
+            done = intent(*arguments)
         if done:
             self.dismiss()
         elif self.is_open:
@@ -116,7 +123,7 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         set_hidden(self, True)
 
     def picker(self, label: str, on_submit: Callable[[], object] | None = None) -> Picker:
-        """A picker over the tensors of the chosen meta graph; Enter applies the form unless told otherwise."""
+        """A picker over the tensors that an edit can name; Enter applies the form unless told otherwise."""
         return Picker(
             label,
             self._search,
@@ -137,13 +144,13 @@ class Form(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         )
 
     def _search(self, text: str, dtype: DType | None, found: Found) -> None:
-        state = self.state
+        tensors, inside = self.state.tensors, self.wants_inside
 
         def work() -> Sequence[GraphTensor]:
-            return state.search_tensors(text, dtype)
+            return () if tensors is None else tensors.search(text, dtype, inside=inside)
 
-        with state.asked_by(f"{self.panel.place}-form"):
-            state.run(work, found, lambda: found(()))
+        with self.state.asked_by(f"{self.panel.place}-form"):
+            self.state.run(work, found, lambda: found(()))
 
 
 class KeyForm(Form):
@@ -222,6 +229,7 @@ class TensorForm(Form):
         make: Callable[[str, str], Mapping[str, Any]],
         *,
         with_key: bool = False,
+        fed: bool = False,
     ) -> None:
         """Opens it.
 
@@ -232,8 +240,9 @@ class TensorForm(Form):
             before: The tensor that there is; empty for none.
             make: A key and the name of a tensor → the recipe entry.
             with_key: Whether to ask for a key.
+            fed: Whether the tensor is fed, which in a model of TensorFlow 2 only one inside a function can be.
         """
-        self._make, self._before = make, before
+        self._make, self._before, self.wants_inside = make, before, fed
         set_hidden(self.key, not with_key)
         assign(self.tensor, label=label)
         self.key.fill("", focused=with_key)
@@ -251,12 +260,15 @@ class TensorForm(Form):
         if not self.is_open:
             return
         self.say("")
-        entry = self.entry()
-        tensor = self._before or self._any_tensor()
-        problem = self.state.problem_with(entry or self._make(self.key.value or "…", tensor))
-        if entry is None and "already" in problem:  # of course it is: nothing else is chosen yet
-            problem = ""
-        assign(self.tensor, problem=problem, hint=self._described(self.tensor.value))
+        entry, tensor, typed = self.entry(), self._any_tensor(), self.tensor.value
+        problem, about = "", self._described(typed) if typed else ""
+        if entry is not None and about:
+            problem = self.state.problem_with(entry)
+        elif not is_hidden(self.key) and tensor:  # whether an output could be added at all, and under this key
+            problem = self.state.problem_with(self._make(self.key.value or "…", tensor))
+        # A part of a name is no fault: the list below the field shows what it may become.
+        unfinished = "" if about or not typed else "No tensor of exactly this name; choose one of the list."
+        assign(self.tensor, problem=problem, hint=about or unfinished)
 
     def fail(self, sentence: str) -> None:
         """Says it beside the picker."""
@@ -264,12 +276,14 @@ class TensorForm(Form):
 
     def _any_tensor(self) -> str:
         signature = self.state.signature
-        infos = () if signature is None else (*signature.outputs.values(), *signature.inputs.values())
+        infos = () if signature is None else signature.outputs.values()
         return next((name for info in infos for name in info.tensor_names), "")
 
     def _described(self, tensor_name: str) -> str:
-        found = self.state.find_tensor(tensor_name) if tensor_name else None
-        return "" if found is None else f"{found} from a node of type {printable_name(found.op)}"
+        found = self.state.find_tensor(tensor_name)
+        if found is None:
+            return ""
+        return f"{found}, {f'from a node of type {printable_name(found.op)}' if found.op else 'an argument'}"
 
 
 def _unused_key(key: str) -> str:

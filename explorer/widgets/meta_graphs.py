@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import ipywidgets
 
 from explorer.render.html import to_html
+from explorer.render.markup import element
 from explorer.render.tables import COUNT_COLUMNS, cell_text, meta_graphs_table
 from explorer.render.text import to_text
 from explorer.savedmodel.model import printable_tags
@@ -19,6 +20,9 @@ _COLUMNS = (
     Column("signatures", "number"),
     *(Column({"variable_bytes": "size"}.get(name, name), "number") for name in COUNT_COLUMNS),
 )
+
+_DEVICES = "Forgets where each node was placed, so that a machine without that GPU or TPU can load the model."
+_DEFAULTS = "Leaves out what an op would have anyway, so that an older TensorFlow can load the model."
 
 
 class MetaGraphs(Panel):
@@ -35,9 +39,11 @@ class MetaGraphs(Panel):
         self.edit_tags = self.button("Edit tags", lambda: self._open_form(copying=False))
         self.copy = self.button("Copy meta graph", lambda: self._open_form(copying=True))
         self.remove = self.button("Remove meta graph", self._remove)
+        self.more = self.button("More", self._toggle_more)
         self.forms = self.row(kind="forms")
         self.form: TagsForm | None = None
-        return self.table, self.row(self.edit_tags, self.copy, self.remove, kind="toolbar"), self.forms
+        self.rest: ipywidgets.Box | None = None
+        return self.table, self.row(self.edit_tags, self.copy, self.remove, self.more, kind="toolbar"), self.forms
 
     def render(self) -> None:
         """Shows the state."""
@@ -74,10 +80,27 @@ class MetaGraphs(Panel):
             self.ask(self.state.choose_meta_graph, int(self.table.selected))
 
     def _remove(self) -> None:
-        self.ask(self.state.edit, {"edit": "remove_meta_graph"})
+        self._edit("remove_meta_graph")
+
+    def _edit(self, edit: str) -> None:
+        self.ask(self.state.edit, {"edit": edit})
+
+    def _toggle_more(self) -> None:
+        opening = self.more.description == "More"
+        if self.rest is None:
+            self.clear_devices = self.button("Clear devices", lambda: self._edit("clear_devices"))
+            self.strip = self.button("Strip default attributes", lambda: self._edit("strip_default_attrs"))
+            self.rest = self.row(
+                self.row(self.clear_devices, self.html(element("p", _DEVICES, class_="smx-note"))),
+                self.row(self.strip, self.html(element("p", _DEFAULTS, class_="smx-note"))),
+                kind="options",
+            )
+            self.forms.children = (self.rest, *self.forms.children)
+        set_hidden(self.rest, not opening)
+        self.more.description = "Less" if opening else "More"
 
     def _open_form(self, *, copying: bool) -> None:
         if self.form is None:
             self.form = TagsForm(self)
-            self.forms.children = (self.form,)
+            self.forms.children = (*self.forms.children, self.form)
         self.form.start(copying=copying)

@@ -32,14 +32,17 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         place: Its name among panels, by which it knows the errors of its own intents.
         title: Its heading; empty for none.
         terms: The words that are explained beside the heading.
-        subject: What stands beside the heading; empty unless the panel fills it.
+        has_subject: Whether something stands beside the heading; the panel puts it into ``subject``.
         shows_errors: Whether errors of its own intents, and where it stands alone those from Python, are shown in it.
     """
 
     place: ClassVar[str] = ""
     title: ClassVar[str] = ""
     terms: ClassVar[tuple[str, ...]] = ()
+    has_subject: ClassVar[bool] = False
     shows_errors: ClassVar[bool] = True
+
+    subject: ipywidgets.HTML
 
     def __init__(self, state: ExplorerState, *, embedded: bool = False) -> None:
         """Makes a panel.
@@ -65,13 +68,13 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._message = self.html()
         heading = []
         if self.title:
-            self.subject = self.html()
-            title = self.html(element("h3", self.title))
-            heading = [
-                self.row(
-                    title, self.subject, *([self.html(_explained(self.terms))] if self.terms else []), kind="heading"
-                )
-            ]
+            parts = [self.html(element("h3", self.title))]
+            if self.has_subject:
+                self.subject = self.html()
+                parts.append(self.subject)
+            if self.terms:
+                parts.append(self.html(_explained(self.terms)))
+            heading = parts if len(parts) == 1 else [self.row(*parts, kind="heading")]
         sheet = []
         if not embedded:
             self.add_class("smx-root")
@@ -220,6 +223,13 @@ def error_markup(sentence: str) -> str:
     return str(element("p", element("strong", "▲ "), sentence, class_="smx-error", role="alert"))
 
 
+def warning_markup(sentence: str) -> str:
+    """A sentence about what one should know before one goes on, announced by screen readers."""
+    if not sentence:
+        return ""
+    return str(element("p", element("strong", "▲ "), sentence, class_="smx-warning", role="status"))
+
+
 def close_all(widget: ipywidgets.Widget) -> None:
     """Closes a widget, all that are in it, and their layouts and styles.
 
@@ -264,4 +274,5 @@ __all__ = [
     "is_hidden",
     "set_hidden",
     "set_options",
+    "warning_markup",
 ]

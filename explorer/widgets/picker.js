@@ -67,12 +67,18 @@ function render({ model, el }) {
     awaited = true;
     model.send({ kind: "search", request, text: input.value, dtype: kind.value });
   };
+  // The end of a long name says most, so it is the end that is seen.
+  const showName = (name) => {
+    input.value = name;
+    input.title = name;
+    input.scrollLeft = input.scrollWidth;
+  };
   const choose = (index) => {
     if (items[index] !== undefined) {
       clearTimeout(timer);
       timer = 0;
       awaited = false;
-      input.value = items[index].name;
+      showName(items[index].whole);
       model.send({ kind: "choose", request, index });
       open(false);
     }
@@ -84,6 +90,7 @@ function render({ model, el }) {
         option.id = `${id}-${index}`;
         option.setAttribute("role", "option");
         option.setAttribute("aria-selected", "false");
+        option.title = item.whole;
         option.append(make("span", "smx-mono", item.name), make("span", "smx-muted", item.about));
         option.addEventListener("mousedown", (event) => event.preventDefault()); // the focus stays in the field
         option.addEventListener("click", () => choose(index));
@@ -94,6 +101,7 @@ function render({ model, el }) {
   };
 
   input.addEventListener("input", () => {
+    input.title = "";
     input.dataset.smxTyped = model.get("field_id"); // a click on a button takes it along, see button.js
     clearTimeout(timer);
     request += 1; // answers to what was typed before are stale
@@ -187,7 +195,7 @@ function render({ model, el }) {
     }
   };
   const showText = () => {
-    input.value = model.get("text");
+    showName(model.get("text"));
     delete input.dataset.smxTyped;
     kind.value = model.get("dtype");
     open(false);

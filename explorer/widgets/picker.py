@@ -10,6 +10,7 @@ import traitlets
 from explorer.errors import printable_name
 from explorer.savedmodel.graph import GraphTensor
 from explorer.savedmodel.model import DType
+from explorer.state.tensors import short_names
 from explorer.widgets.assets import read_asset
 from explorer.widgets.view import TextView
 
@@ -92,8 +93,12 @@ class Picker(TextView):
         def found(tensors: Sequence[GraphTensor]) -> None:
             self._found = (request, tensors)
             items = [
-                {"name": printable_name(tensor.name), "about": f"{tensor}  {printable_name(tensor.op)}"}
-                for tensor in tensors
+                {
+                    "name": printable_name(short),
+                    "whole": printable_name(tensor.name),
+                    "about": f"{tensor}  {printable_name(tensor.op) or 'argument'}",
+                }
+                for tensor, short in zip(tensors, short_names(tensors), strict=True)
             ]
             self.send({"kind": "results", "request": request, "items": items})
 

@@ -28,7 +28,10 @@ class Problems(Panel):
         columns = (Column("severity"), Column("where", "name"), Column("what is wrong, and what to do", "wrap"))
         self.table = Table("Problems", columns, on_action=self.heard(self._mend), layout=self._layout)
         self.summary = self.html()
-        return self.summary, self.table
+        self.mend_all = self.button(
+            "Mend all", lambda: self.ask(self.state.repair), tooltip="Make every edit that takes nothing away"
+        )
+        return self.row(self.summary, self.mend_all), self.table
 
     def render(self) -> None:
         """Shows the state."""
@@ -42,6 +45,9 @@ class Problems(Panel):
             )
             for place, found in enumerate(state.findings)
         )
+        count = 0 if state.checking else len(state.repairs())
+        assign(self.mend_all, description=f"Mend all {count}")
+        set_hidden(self.mend_all, count < 2)
         assign(self.summary, value=str(element("p", self._summary(), class_="smx-note")))
 
     def fallback(self) -> tuple[str, str]:

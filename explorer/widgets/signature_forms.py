@@ -68,7 +68,7 @@ class SignatureForm(Form):
         self.key = self.field("Key of this tensor")
         self.add_input_button = panel.button("Use as input", self._add_input)
         self.add_output_button = panel.button("Use as output", self._add_output)
-        columns = (Column("", "text"), Column("key", "name", header=True), Column("tensor", "code"))
+        columns = (Column("", "text"), Column("key", "name", header=True), Column("tensor", "path"))
         self.chosen = Table(
             "Tensors of the new signature", columns, on_action=panel.heard(self._take_out), layout=panel._layout,
             empty="Choose at least one input and one output.",

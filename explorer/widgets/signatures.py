@@ -10,7 +10,8 @@ from explorer.errors import printable_name
 from explorer.render.html import to_html
 from explorer.render.tables import signatures_table
 from explorer.render.text import to_text
-from explorer.widgets.form import KeyForm
+from explorer.widgets.form import Form, KeyForm
+from explorer.widgets.function_form import FunctionForm
 from explorer.widgets.notes import note_for
 from explorer.widgets.panel import Panel, assign, set_hidden
 from explorer.widgets.signature_forms import MethodForm, SignatureForm
@@ -35,12 +36,14 @@ class Signatures(Panel):
         self.method = self.button("Change method", self._open_method)
         self.remove = self.button("Remove signature", self._remove)
         self.add = self.button("Add signature", self._open_add)
+        self.add_function = self.button("Add signature from a function", self._open_add_function)
         self.forms = self.row(kind="forms")
         self.key_form: KeyForm | None = None
         self.method_form: MethodForm | None = None
         self.signature_form: SignatureForm | None = None
-        toolbar = self.row(self.rename, self.copy, self.method, self.remove, self.add, kind="toolbar")
-        return self.table, toolbar, self.forms
+        self.function_form: FunctionForm | None = None
+        buttons = (self.rename, self.copy, self.method, self.remove, self.add, self.add_function)
+        return self.table, self.row(*buttons, kind="toolbar"), self.forms
 
     def render(self) -> None:
         """Shows the state."""
@@ -51,6 +54,7 @@ class Signatures(Panel):
         self.table.show(self._rows(), selected)
         for button in (self.rename, self.copy, self.method, self.remove):
             assign(button, disabled=signature is None or signature.is_reserved)
+        set_hidden(self.add_function, meta_graph is None or not meta_graph.has_object_graph)
         for form in self._all_forms():
             form.show()
 
@@ -61,8 +65,9 @@ class Signatures(Panel):
         table = signatures_table(self.state.meta_graph)
         return to_html(table), to_text(table)
 
-    def _all_forms(self) -> list[KeyForm | MethodForm | SignatureForm]:
-        return [form for form in (self.key_form, self.method_form, self.signature_form) if form is not None]
+    def _all_forms(self) -> list[Form]:
+        forms = (self.key_form, self.method_form, self.signature_form, self.function_form)
+        return [form for form in forms if form is not None]
 
     def _rows(self) -> list[Row]:
         meta_graph = self.state.meta_graph
@@ -118,7 +123,13 @@ class Signatures(Panel):
         self._only(self.signature_form)
         self.signature_form.start()
 
-    def _only(self, form: KeyForm | MethodForm | SignatureForm) -> None:
+    def _open_add_function(self) -> None:
+        if self.function_form is None:
+            self.function_form = FunctionForm(self)
+        self._only(self.function_form)
+        self.function_form.start()
+
+    def _only(self, form: Form) -> None:
         """Makes room for one form: the others close."""
         for other in self._all_forms():
             other.dismiss()

@@ -24,13 +24,14 @@ class Column:
 
     Attributes:
         label: Its header.
-        kind: ``name``, ``text``, ``code``, ``number`` or ``wrap`` (a sentence that may take several lines).
+        kind: ``name``, ``text``, ``code``, ``number``, ``wrap`` (a sentence that may take several lines) or ``path`` (a
+            name that may be broken anywhere).
         header: Whether its cells name their rows.
         usual: What its cells say as a rule. Where all of them do, a narrow page leaves the column out.
     """
 
     label: str
-    kind: Literal["name", "text", "code", "number", "wrap"] = "text"
+    kind: Literal["name", "text", "code", "number", "wrap", "path"] = "text"
     header: bool = False
     usual: str | None = None
 

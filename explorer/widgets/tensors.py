@@ -12,7 +12,8 @@ from explorer.render.markup import element, name_element
 from explorer.render.tables import tensors_table
 from explorer.render.text import to_text
 from explorer.savedmodel.model import Signature, TensorInfo
-from explorer.widgets.form import KeyForm, TensorForm
+from explorer.widgets.form import Form, KeyForm, TensorForm
+from explorer.widgets.input_form import InputForm
 from explorer.widgets.notes import note_for
 from explorer.widgets.panel import Panel, assign, set_hidden
 from explorer.widgets.table import Column, Row, Table
@@ -22,7 +23,7 @@ _COLUMNS = (
     Column("key", "name", header=True),
     Column("dtype", "code"),
     Column("shape", "code"),
-    Column("tensor", "code"),
+    Column("tensor", "path"),
     Column("encoding", usual="name"),
     Column("default", "code", usual=""),
 )
@@ -35,6 +36,7 @@ class Tensors(Panel):
     place = "tensors"
     title = "Inputs and outputs"
     terms = ("key", "dtype", "shape", "tensor")
+    has_subject = True
 
     def build(self) -> Sequence[ipywidgets.Widget]:
         """Makes its widgets."""
@@ -46,6 +48,7 @@ class Tensors(Panel):
         self.forms = self.row(kind="forms")
         self.key_form: KeyForm | None = None
         self.tensor_form: TensorForm | None = None
+        self.input_form: InputForm | None = None
         return self.table, self.row(self.add, kind="toolbar"), self.forms
 
     def render(self) -> None:
@@ -57,9 +60,8 @@ class Tensors(Panel):
         assign(self.subject, value=str(element("p", "of ", name_element(signature.key, "strong", class_="smx-name"))))
         self.table.show(self._rows(signature))
         assign(self.add, disabled=signature.is_reserved)
-        for form in (self.key_form, self.tensor_form):
-            if form is not None:
-                form.show()
+        for form in self._all_forms():
+            form.show()
 
     def fallback(self) -> tuple[str, str]:
         """The same as HTML and text."""
@@ -76,6 +78,8 @@ class Tensors(Panel):
             actions = [("rename", "Rename", f"Rename {word} {key}"), ("repoint", "Repoint", f"Repoint {word} {key}")]
             if direction == "out":
                 actions.append(("remove", "Remove", f"Remove output {key}"))
+            else:
+                actions.append(("more", "More…", f"More for input {key}"))
             note = note_for(self.state, signature.key, (word,), str(key))
             row_id = f"{word}/{places[str(direction)]}"
             places[str(direction)] += 1
@@ -96,7 +100,9 @@ class Tensors(Panel):
             self._open_rename(signature.key, side, key)
         elif action == "repoint":
             self._open_repoint(signature.key, side, key, info)
-        elif action == "remove":
+        elif action == "more" and side == "input":
+            self._open_more(signature, key, info)
+        elif action == "remove" and side == "output":
             entry = {"edit": "remove_output", "signature_key": signature.key, "output_key": key}
             self.ask(self.state.edit, entry)
 
@@ -132,7 +138,14 @@ class Tensors(Panel):
                 f"{side}_key": key,
                 "tensor_name": tensor_name,
             },
+            fed=side == "input",
         )
+
+    def _open_more(self, signature: Signature, key: str, info: TensorInfo) -> None:
+        if self.input_form is None:
+            self.input_form = InputForm(self)
+        self._only(self.input_form)
+        self.input_form.start(signature.key, key, info, signature.defaults.get(key))
 
     def _open_add(self) -> None:
         signature_key = self.state.signature_key
@@ -156,10 +169,13 @@ class Tensors(Panel):
         self._only(self.tensor_form)
         return self.tensor_form
 
-    def _only(self, form: KeyForm | TensorForm) -> None:
-        """Makes room for one form: the other closes."""
-        for other in (self.key_form, self.tensor_form):
-            if other is not None and other is not form:
+    def _all_forms(self) -> list[Form]:
+        return [form for form in (self.key_form, self.tensor_form, self.input_form) if form is not None]
+
+    def _only(self, form: Form) -> None:
+        """Makes room for one form: the others close."""
+        for other in self._all_forms():
+            if other is not form:
                 other.dismiss()
         if form not in self.forms.children:
             self.forms.children = (*self.forms.children, form)

@@ -23,11 +23,11 @@ from explorer.editing.diff import Change
 from explorer.editing.recipe import EDITS, recipe_edits
 from explorer.errors import RecipeError
 from explorer.render.code import command_line, python_line, python_script, python_text, recipe_json
-from explorer.render.defaults import printable_default
 from explorer.render.html import code_html, diff_html, findings_html
 from explorer.render.overview import overview, serving_status
 from explorer.render.tables import Table, meta_graphs_table, printable_size, signatures_table, versions_table
 from explorer.render.text import changes_text, findings_text
+from explorer.savedmodel.default_values import printable_default
 from explorer.savedmodel.folder import Version
 from explorer.savedmodel.model import SavedModel
 
@@ -516,6 +516,31 @@ def test_python_literals_come_back(text: str) -> None:
             'model = explorer.add_signature(model, "a", inputs={"x": "x:0"}, outputs={"y": "y:0"})',
         ),
         (
+            {"edit": "add_signature_from_function", "signature_key": "a", "function_name": "f", "inputs": {"x": "y"}},
+            'explorer.add_signature_from_function(model, "a", function_name="f", inputs={"x": "y"})',
+        ),
+        (
+            {"edit": "bind_input", "signature_key": "a", "input_key": "x", "value": [[1, -0.5], [True, 1e30]]},
+            'explorer.bind_input(model, "a", "x", [[1, -0.5], [True, 1e+30]])',
+        ),
+        (
+            {"edit": "bind_input", "signature_key": "a", "input_key": "x", "value": {"b64": "/w=="}},
+            'explorer.bind_input(model, "a", "x", {"b64": "/w=="})',
+        ),
+        (
+            {"edit": "set_default", "signature_key": "a", "input_key": "x", "value": [float("inf"), float("-inf")]},
+            'explorer.set_default(model, "a", "x", [float("inf"), float("-inf")])',
+        ),
+        (
+            {"edit": "set_input_shape", "signature_key": "a", "input_key": "x", "shape": [None, 224, 3]},
+            'explorer.set_input_shape(model, "a", "x", [None, 224, 3])',
+        ),
+        (
+            {"edit": "set_input_shape", "signature_key": "a", "input_key": "x", "shape": None},
+            'explorer.set_input_shape(model, "a", "x", None)',
+        ),
+        ({"edit": "clear_devices"}, "model = explorer.clear_devices(model)"),
+        (
             {"edit": "remove_output", "signature_key": "it's \"\\\n", "output_key": "\u202e\U000e0041é\ud800"},
             'model = explorer.remove_output(model, "it\'s \\"\\\\\\n", "\\u202e\\U000e0041é\\ud800")',
         ),
@@ -529,8 +554,15 @@ def test_python_line(edit: dict[str, Any], line: str) -> None:
 ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "text": st.text(),
     "a list of texts": st.lists(st.text()),
-    "a mapping from key to tensor name": st.dictionaries(st.text(), st.text()),
+    "a mapping from key to name": st.dictionaries(st.text(), st.text()),
+    "a list of sizes, null for any, or null for any shape": st.none() | st.lists(st.none() | st.integers(0)),
+    "a number, text, or lists of them": st.recursive(
+        st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner, max_size=3),
+        max_leaves=6,
+    ),
 }
+TAG_SETS = ("tags", "new_tags")
 
 
 @st.composite
@@ -557,12 +589,11 @@ def test_code_says_what_the_edits_say(edits: list[dict[str, Any]]) -> None:
         positional = dict(zip(EDITS[edit["edit"]][1], call.args[1:], strict=False))
         said = {name: evaluated(node) for name, node in {**positional, **given_by_name}.items()}
         assert said == {
-            name: set(value) if isinstance(value, list) else value for name, value in edit.items() if name != "edit"
+            name: set(value) if name in TAG_SETS else value for name, value in edit.items() if name != "edit"
         }
     entries = recipe_edits(json.loads(recipe_json(edits)))
     assert [dict(entry) for entry in entries] == [
-        {name: sorted(set(value)) if isinstance(value, list) else value for name, value in edit.items()}
-        for edit in edits
+        {name: sorted(set(value)) if name in TAG_SETS else value for name, value in edit.items()} for edit in edits
     ]
 
 
@@ -612,6 +643,9 @@ def test_wrong_edits_have_no_code() -> None:
         python_line({"edit": "remove_signature", "signature_key": 3})
     with pytest.raises(RecipeError, match="int cannot stand"):
         recipe_json([{"edit": "remove_signature", "signature_key": 3}])
+    for write in (python_line, lambda edit: recipe_json([edit])):
+        with pytest.raises(RecipeError, match="object cannot stand"):
+            write({"edit": "bind_input", "signature_key": "a", "input_key": "x", "value": [object()]})
     with pytest.raises(RecipeError, match="must be texts"):
         recipe_json([{"edit": "set_tags", "new_tags": [3]}])
 
