@@ -14,7 +14,18 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 def test_there_are_notebooks() -> None:
     """An empty folder would let the test below pass for nothing."""
-    assert [notebook.name for notebook in NOTEBOOKS][:1] == ["01-what-is-in-a-savedmodel.ipynb"]
+    assert [notebook.name for notebook in NOTEBOOKS] == [
+        "01-what-is-in-a-savedmodel.ipynb",
+        "04-change-a-signature.ipynb",
+        "09-two-versions-will-clients-break.ipynb",
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
+    """What a run printed stays out of the repository, and so do the paths of whoever ran it."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        assert not cell.get("outputs") and cell.get("execution_count") is None
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import shlex
@@ -11,6 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from explorer.cli import _parser
+from explorer.editing.recipe import EDITS
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def test_the_python_of_the_readme_runs(readme: str, workplace: Path) -> None:
     script.write_text("\n".join(blocks(readme, "python")), encoding="utf-8")
     done = subprocess.run([sys.executable, script], cwd=workplace, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert '{"instances": [{"features": [0.0, 0.0, 0.0]}]}' in done.stdout
+    assert '{"instances": [{"features": [0.0, 0.0, 0.0]}]}\nbreaking\n' in done.stdout
     assert done.stdout.splitlines()[-1] == str(workplace / "models" / "linear" / "1")
 
 
@@ -53,6 +57,17 @@ def test_the_commands_of_the_readme_run(readme: str, workplace: Path) -> None:
         done = subprocess.run(command, cwd=workplace, capture_output=True, text=True, timeout=120)
         assert (done.returncode, done.stderr) == (0, ""), line
     assert (workplace / "models" / "linear" / "1" / "saved_model.pb").exists()
+
+
+def test_the_readme_names_every_edit_and_every_command(readme: str) -> None:
+    """An edit, a command or an option of `edit` that is added is in the README."""
+    for name in set(EDITS) - {"repair_two_truths", "repair_captures"}:
+        assert f"`{name}`" in readme, name
+    commands = next(action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    for name in commands.choices:
+        assert f"| `{name} " in readme, name
+    for option in ("--dry-run", "--remove-duplicates", "--warmup", "--prove", "--allow-running"):
+        assert f"`{option}`" in readme and option in commands.choices["edit"].format_help(), option
 
 
 def test_the_notebook_cell_of_the_readme_runs(readme: str, workplace: Path) -> None:
