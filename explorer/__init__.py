@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         set_tags,
         strip_default_attrs,
     )
+    from explorer.editing.listing import list_functions, list_inner_tensors
     from explorer.editing.recipe import apply_recipe, recipe
     from explorer.editing.repair import repair, repairs
     from explorer.errors import ExplorerError
@@ -83,6 +84,8 @@ _HOMES = {
     "copy_signature": "editing.edits",
     "diff": "editing.diff",
     "export": "exporting.export",
+    "list_functions": "editing.listing",
+    "list_inner_tensors": "editing.listing",
     "numeric_test": "runtime.numeric_test",
     "open_saved_model": "savedmodel.opening",
     "prove": "runtime.proof",
@@ -137,6 +140,8 @@ __all__ = [
     "copy_signature",
     "diff",
     "export",
+    "list_functions",
+    "list_inner_tensors",
     "numeric_test",
     "open_saved_model",
     "prove",

@@ -70,7 +70,7 @@ def check_training(scope: Scope) -> Iterator[Finding]:
             "writes_variables",
             f"{scope.name} changes variables whenever it is called ({listed(writes, _MOST_TOLD)}), as a training step "
             "does: answers depend on the requests before",
-            "take the trace of the function that was made with training=False",
+            "if that isn't meant, take a function that only computes, such as the trace made with training=False",
             field="key",
             subject=",".join(writes),
         )

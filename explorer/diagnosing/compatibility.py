@@ -70,6 +70,9 @@ class Verdict:
 
         return explorer.to_frame(self)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))  # what IPython shows in a terminal
+
     def _repr_html_(self) -> str:
         import explorer  # the top of the package knows how it looks; the verdict itself does not
 

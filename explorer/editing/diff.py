@@ -35,7 +35,7 @@ class Change:
 
 
 def diff(before: SavedModel, after: SavedModel) -> tuple[Change, ...]:
-    """Compares the signatures and tags of two models.
+    """Compares the signatures and tags of two models, and of a draft and its source the rest, too.
 
     A signature that only has another key is one ``changed`` row, not a removed and an added one; so is an input, an
     output and a meta graph.
@@ -60,7 +60,25 @@ def diff(before: SavedModel, after: SavedModel) -> tuple[Change, ...]:
         changes += _meta_graph_changes(one, other)
     for meta_graph in second.values():
         changes.append(Change("added", "SavedModel", "meta graph", None, printable_tags(meta_graph.tags)))
-    return tuple(changes)
+    return tuple(changes) or _other_bytes(before, after)
+
+
+def _other_bytes(before: SavedModel, after: SavedModel) -> tuple[Change, ...]:
+    """What is to be said of a draft whose signatures and tags are its source's, where its bytes are not.
+
+    Devices, default attributes and what is repaired in the object graph or between the nodes are no part of a
+    signature. Of two files that have nothing to do with each other the bytes are not read.
+    """
+    if before.document is None or after.document is None:
+        return ()
+    known = {id(piece.source) for piece in before.document.pieces}
+    related = any(id(piece.source) in known for piece in after.document.pieces)
+    if not related or before.document.equals(after.document):
+        return ()
+    sizes = [f"{document.size} bytes" for document in (before.document, after.document)]
+    done = [str(entry["edit"]) for entry in after.edits[len(before.edits) :]]
+    where = f"graph and object graph ({', '.join(dict.fromkeys(done))})" if done else "graph and object graph"
+    return (Change("changed", where, "content", *sizes),)
 
 
 def _paired(

@@ -8,7 +8,8 @@ from explorer.editing.clones import HANDLES
 from explorer.editing.editable import Tags, editable, edited, expect_new_signature_key, expect_text
 from explorer.editing.plan import Arg, Call, Capture, Input, Output, Plan, Result, Source
 from explorer.editing.signature_def import new_entry
-from explorer.editing.two_truths import Functions, call_template, edge_of, write_plan
+from explorer.editing.two_truths import Functions, call_template, edge_of
+from explorer.editing.writing import write_plan
 from explorer.errors import EditError, NotFoundError, UnsupportedEditError, listed, quoted
 from explorer.savedmodel import constants
 from explorer.savedmodel.concrete_functions import ConcreteFunction, FunctionTensor, read_concrete_functions

@@ -10,7 +10,8 @@ from explorer.editing import clones
 from explorer.editing.editable import expect_text
 from explorer.editing.plan import Arg, Call, Input, Output, Plan, Result, Source, expect_no_unfed, graph_plan, unwrapped
 from explorer.editing.signature_def import new_entry, tensor_changes
-from explorer.editing.two_truths import Functions, read_plan, write_plan
+from explorer.editing.two_truths import Functions, read_plan
+from explorer.editing.writing import write_plan
 from explorer.errors import EditError, ExplorerError, NotFoundError, UnsupportedEditError, listed, quoted
 from explorer.savedmodel.graph import GraphTensor
 from explorer.savedmodel.inner_tensors import CALL_OPS, InnerTensor, find_inner, inner_tensors
@@ -18,6 +19,7 @@ from explorer.savedmodel.model import MetaGraph, Signature
 from explorer.savedmodel.overlay import Change
 
 _MOST_CLOSE = 5000
+_RARELY_MEANT = frozenset({"", "Const", "ReadVariableOp", "Identity"})
 _TEMPORARY = "\0"  # no key of anybody's: protobuf's text has no NUL in any model that was ever written
 
 
@@ -219,7 +221,6 @@ def _find(functions: Functions, plan: Plan, tensor_name: str) -> tuple[int, Inne
         EditError: It may mean several.
         NotFoundError: It means none.
     """
-
     every: list[InnerTensor] = []
     found: list[tuple[int, InnerTensor]] = []
     for place, call in enumerate(plan.calls):
@@ -230,6 +231,8 @@ def _find(functions: Functions, plan: Plan, tensor_name: str) -> tuple[int, Inne
         names = [tensor.name for _, tensor in found]
         raise EditError(f"{quoted(tensor_name)} may be one of {listed(names)}; give more of its name")
     if not found:
+        # What layers compute is what people look for; constants and weights are listed after it.
+        every.sort(key=lambda tensor: tensor.op in _RARELY_MEANT)
         raise NotFoundError(
             "tensor", tensor_name, [tensor.name for tensor in every[:_MOST_CLOSE]],
             "the functions that the signature calls (those inside loops, branches and mapped functions have no name "

@@ -5,7 +5,8 @@ from __future__ import annotations
 from explorer.editing import object_graph as children
 from explorer.editing.editable import Tags, document_of, editable, edited
 from explorer.editing.placeholders import replaced_node
-from explorer.editing.two_truths import Functions, agree, signature_def_plan, write_plan
+from explorer.editing.two_truths import Functions, agree, signature_def_plan
+from explorer.editing.writing import write_plan
 from explorer.errors import EditError, listed
 from explorer.savedmodel.captures import Unrestored, unrestored_captures
 from explorer.savedmodel.graph import read_graph

@@ -16,8 +16,9 @@ from explorer.editing.editable import Tags, editable, edited, expect_signature
 from explorer.editing.inner_edits import rewritten
 from explorer.editing.placeholders import given_default, placeholder_message
 from explorer.editing.signature_def import retargeted
-from explorer.editing.two_truths import Functions, appended, read_plan, unused_node
+from explorer.editing.two_truths import Functions, read_plan
 from explorer.editing.wrapper import set_shape
+from explorer.editing.writing import appended, unused_node
 from explorer.errors import EditError, UnsupportedEditError, quoted
 from explorer.savedmodel.graph import GraphTensor, read_graph
 from explorer.savedmodel.model import DType, MetaGraph, SavedModel, Shape, Signature

@@ -32,7 +32,8 @@ from explorer.editing.signature_def import (
     signature_value,
     without_input,
 )
-from explorer.editing.two_truths import Functions, read_plan, write_plan
+from explorer.editing.two_truths import Functions, read_plan
+from explorer.editing.writing import write_plan
 from explorer.errors import EditError, quoted
 from explorer.savedmodel import constants, wire
 from explorer.savedmodel.graph import read_graph

@@ -10,7 +10,8 @@ from explorer.editing.placeholders import given_default, placeholder_message
 from explorer.editing.plan import Arg, Constant
 from explorer.editing.signature_def import entries_with_key, signature_value, without_input
 from explorer.editing.tensor_values import encoded_tensor, json_value
-from explorer.editing.two_truths import Functions, appended, read_plan, unused_node
+from explorer.editing.two_truths import Functions, read_plan
+from explorer.editing.writing import appended, unused_node
 from explorer.errors import EditError, NotFoundError, UnsupportedEditError, quoted
 from explorer.savedmodel import wire
 from explorer.savedmodel.graph import read_graph

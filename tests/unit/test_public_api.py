@@ -13,11 +13,11 @@ PUBLIC = {
     "DType", "Explorer", "ExplorerError", "MetaGraph", "Proof", "SavedModel", "Shape", "Signature", "TensorInfo",
     "Verdict", "__version__", "add_output", "add_signature", "add_signature_from_function", "apply_recipe",
     "bind_input", "check", "clear_devices", "compatibility", "copy_meta_graph", "copy_signature", "diff", "export",
-    "numeric_test", "open_saved_model", "prove", "recipe", "remove_default", "remove_input", "remove_meta_graph",
-    "remove_output", "remove_signature", "rename_input", "rename_output", "rename_signature", "repair",
-    "repair_captures", "repair_two_truths", "repairs", "request_body", "set_default", "set_input_shape",
-    "set_input_tensor", "set_method_name", "set_output_tensor", "set_tags", "strip_default_attrs", "to_frame",
-    "to_html", "to_text",
+    "list_functions", "list_inner_tensors", "numeric_test", "open_saved_model", "prove", "recipe", "remove_default",
+    "remove_input", "remove_meta_graph", "remove_output", "remove_signature", "rename_input", "rename_output",
+    "rename_signature", "repair", "repair_captures", "repair_two_truths", "repairs", "request_body", "set_default",
+    "set_input_shape", "set_input_tensor", "set_method_name", "set_output_tensor", "set_tags",
+    "strip_default_attrs", "to_frame", "to_html", "to_text",
 }  # fmt: skip
 
 
