@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from explorer.checking.findings import Finding
 from explorer.checking.reachability import meant_tensors, unfed_placeholders
@@ -11,6 +12,8 @@ from explorer.errors import listed, quoted
 from explorer.savedmodel.assets import read_assets
 from explorer.savedmodel.graph import PLACEHOLDER_OPS, Graph, split_tensor_name
 from explorer.savedmodel.model import Signature
+
+_TAKEN_APART: Final = frozenset({"If", "StatelessIf", "Case", "StatelessCase", "While", "StatelessWhile"})
 
 
 def check_feeds(scope: Scope) -> Iterator[Finding]:
@@ -21,6 +24,7 @@ def check_feeds(scope: Scope) -> Iterator[Finding]:
     yield from _check_fed_twice(scope)
     yield from _check_fetched_inputs(scope)
     if scope.graph is not None:
+        yield from _check_fed_branches(scope, scope.graph)
         yield from _check_dependencies(scope, scope.graph)
 
 
@@ -86,6 +90,26 @@ def _check_fetched_inputs(scope: Scope) -> Iterator[Finding]:
                     key=key,
                     subject=name,
                 )
+
+
+def _check_fed_branches(scope: Scope, graph: Graph) -> Iterator[Finding]:
+    """A session takes branches and loops apart before it runs a graph, and with them what would be fed.
+
+    https://github.com/tensorflow/tensorflow/blob/v2.16.1/tensorflow/core/common_runtime/lower_functional_ops.cc
+    """
+    for name, key in fed_tensors(scope.signature).items():
+        node = graph.nodes.get(split_tensor_name(name)[0])
+        if node is not None and node.op in _TAKEN_APART:
+            yield scope.finding(
+                "error",
+                "fed_branch",
+                f"{scope.of('input', key)} is {quoted(name)}, a result of the node {quoted(node.name)} ({node.op}), which "
+                "TensorFlow Serving takes apart before it can be fed: every request fails",
+                "point the input at the Identity node that takes this result",
+                field="input",
+                key=key,
+                subject=name,
+            )
 
 
 def _check_dependencies(scope: Scope, graph: Graph) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from explorer.exporting.warmup import Warmup, settle_warmup, verify_warmup
 from explorer.savedmodel import constants
 from explorer.savedmodel.folder import ModelFolder
 from explorer.savedmodel.model import SavedModel
-from explorer.savedmodel.opening import read_folder
+from explorer.savedmodel.opening import read_folder, text_of
 from explorer.savedmodel.overlay import Document, FileSource
 from explorer.savedmodel.reader import read_document
 
@@ -153,7 +153,10 @@ def _original(model: SavedModel) -> SavedModel:
 def _writer(document: Document, file_name: str) -> Callable[[BinaryIO], None]:
     def write(file: BinaryIO) -> None:
         _refuse_changed(document)
-        if file_name == constants.SAVED_MODEL_PBTXT:
+        if (text := text_of(document)) is not None:  # nothing was edited, so the text is the source's own
+            _refuse_changed(text)
+            text.write_to(file)
+        elif file_name == constants.SAVED_MODEL_PBTXT:
             from explorer.savedmodel.text_format import print_text
 
             file.write(print_text(document.to_bytes()))

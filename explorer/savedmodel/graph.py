@@ -373,8 +373,9 @@ def _read_pieces(graph_def: tuple[Piece, ...], op_list: tuple[Piece, ...]) -> Gr
         # Edits append to a graph, so the longest known one that it begins with saves reading that part again.
         known = [found for found in kept.values() if isinstance(found, Graph) and found.begins_with(*documents)]
         graph = Graph(*documents, max(known, key=lambda found: found.node_count, default=None))
-        if len(kept) >= _MOST_GRAPHS_KEPT:
-            del kept[next(iter(kept))]
+        graphs = [key for key, found in kept.items() if isinstance(found, Graph)]
+        if len(graphs) >= _MOST_GRAPHS_KEPT:
+            del kept[graphs[0]]
         kept[graph_def, op_list] = graph
     return graph
 

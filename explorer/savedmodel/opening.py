@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Final
 
 from explorer.errors import FormatError, NotASavedModelError, quoted
 from explorer.savedmodel import constants
 from explorer.savedmodel.folder import ModelFolder, find_model
 from explorer.savedmodel.model import SavedModel
-from explorer.savedmodel.overlay import Document, FileSource
+from explorer.savedmodel.overlay import BytesSource, Document, FileSource
 from explorer.savedmodel.reader import read_document
+
+TEXT: Final = "text"
+"""What the text stands under among the things derived from its binary form."""
 
 
 def open_saved_model(path: str | os.PathLike[str], version: int | None = None) -> SavedModel:
@@ -32,6 +36,14 @@ def open_saved_model(path: str | os.PathLike[str], version: int | None = None) -
         FormatError: The file is corrupt.
     """
     return read_folder(find_model(path, version))
+
+
+def text_of(document: Document) -> Document | None:
+    """The text that the binary form of a ``saved_model.pbtxt`` was made of, where nothing of it was changed since."""
+    if len(document.pieces) != 1 or document.pieces[0].length != document.pieces[0].source.size:
+        return None
+    text = document.pieces[0].source.derived.get(TEXT)
+    return text if isinstance(text, Document) else None
 
 
 def read_folder(folder: ModelFolder) -> SavedModel:
@@ -62,9 +74,9 @@ def _read_text(folder: ModelFolder, source: FileSource) -> SavedModel:
             "convert it to saved_model.pb with TensorFlow"
         )
     text = parse_text(source.read_at(0, source.size), path)
-    model = read_document(
-        Document.of_bytes(text.binary), path=folder.path, version=folder.version, file_name=folder.file_name
-    )
+    binary = BytesSource(text.binary)
+    binary.derived[TEXT] = Document.of(source)
+    model = read_document(Document.of(binary), path=folder.path, version=folder.version, file_name=folder.file_name)
     if not text.unknown_fields:
         return model
     return replace(

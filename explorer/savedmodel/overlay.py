@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple, Protocol
 
 from explorer.errors import ExplorerError, FormatError, PathNotFoundError, SourceError, quoted
@@ -131,9 +131,10 @@ class FileSource:
                 f"{quoted(self.path)} was changed by someone else after it was opened; open the model again", self.path
             )
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        # By argument, because a model that lives until the interpreter ends outlives the names of this module.
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            close(self._descriptor)
             self._descriptor = -1
 
 

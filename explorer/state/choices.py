@@ -46,7 +46,9 @@ def first_meta_graph(model: SavedModel) -> int:
 
 
 def offered_functions(meta_graph: MetaGraph) -> tuple[ConcreteFunction, ...]:
-    """The functions that a new signature can call, those with the shortest paths first; what is only behind a signature not.
+    """The functions that a new signature can call, those with the shortest paths first.
+
+    What is only behind a signature isn't among them.
 
     Raises:
         FormatError: The object graph is corrupt.

@@ -8,8 +8,9 @@ from typing import Any
 
 import traitlets
 
+from explorer.checking.findings import Finding
 from explorer.errors import ExplorerError, ExportError, printable_name
-from explorer.exporting.export import Warmup
+from explorer.exporting.export import STALE_WARMUP, Warmup
 from explorer.exporting.warmup import rewrite_records
 from explorer.render.tables import printable_size
 from explorer.savedmodel import constants
@@ -103,6 +104,12 @@ class OptionsState(ShownState):
 
     _looks: bool = False
     _warmup_of: SavedModel | None = None
+
+    @property
+    def refusals(self) -> tuple[Finding, ...]:
+        """The errors for which an export is refused, as its options are now."""
+        settled = self.options.warmup != "refuse"
+        return tuple(found for found in self.new_errors if not (settled and found.code == STALE_WARMUP))
 
     @intent
     def choose_options(self, /, **changes: Any) -> None:

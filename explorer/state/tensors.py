@@ -166,9 +166,7 @@ def short_names(tensors: Iterable[GraphTensor]) -> list[str]:
         counts: dict[str, int] = {}
         for name in names:
             counts[name] = counts.get(name, 0) + 1
-        longer = [
-            place for place, name in enumerate(names) if counts[name] > 1 and taken[place] < len(parts[place][0])
-        ]
+        longer = [place for place, name in enumerate(names) if counts[name] > 1 and taken[place] < len(parts[place][0])]
         if not longer:
             return names
         for place in longer:

@@ -21,7 +21,6 @@ from explorer.widgets.table import Column, Row, Table
 
 _SIGNS = {"added": "+ added", "removed": "− removed", "changed": "~ changed"}
 _LONGEST_VALUE = 60  # characters
-_NO_CHANGES = "Tags and signatures are as they were; what changed is the graph behind them."
 
 
 class Edits(Panel):
@@ -41,7 +40,7 @@ class Edits(Panel):
             "Pending edits", (Column("#", "number"), Column("edit", "wrap", header=True)), layout=self._layout
         )
         columns = (Column("change"), Column("where", "name"), Column("what", "wrap"))
-        self.diff = Table("Changes against the original", columns, layout=self._layout, empty=_NO_CHANGES)
+        self.diff = Table("Changes against the original", columns, layout=self._layout)
         self.diff_heading = self.html(element("h4", "Changes against the original"))
         self.forms = self.row(kind="forms")
         self.recipe_form: RecipeForm | None = None

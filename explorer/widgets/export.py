@@ -193,11 +193,11 @@ class ExportPanel(Panel):
 
     def _refusal(self) -> str:
         """Why an export would be refused, as markup; empty where it wouldn't."""
-        errors = self.state.new_errors
+        errors = self.state.refusals
         broken = [found for found in errors if found.code != STALE_WARMUP]
         if broken:
             text = f"An export would be refused, because the edits break the model. {message_and_fix(broken[0])}"
-        elif errors and self.state.options.warmup == "refuse":
+        elif errors:
             text = (
                 "An export would be refused, because warm-up records name what the edits changed. "
                 "Choose under the options to rewrite the records or to leave them out."

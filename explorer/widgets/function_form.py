@@ -102,9 +102,7 @@ class FunctionForm(Form):
             Row(str(place), (function.paths[0], ", ".join(function.python_arguments), _in_one_line(function)))
             for place, function in enumerate(functions)
         ]
-        for_serving = [
-            place for place, function in enumerate(functions) if not any("True" in one for one in function.python_arguments)
-        ]  # fmt: skip
+        for_serving = [place for place, one in enumerate(functions) if "training=True" not in one.python_arguments]
         first = next(iter(for_serving or range(len(functions))), None)
         assign(self.table, empty=_NONE)
         self._function = None if first is None else functions[first]
@@ -200,5 +198,3 @@ def _in_one_line(function: ConcreteFunction) -> str:
 
 def _listed(tensors: Iterable[FunctionTensor]) -> str:
     return ", ".join(f"{tensor.name} {tensor.dtype}{tensor.shape}" for tensor in tensors) or "nothing"
-
-

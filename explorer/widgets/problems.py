@@ -63,10 +63,12 @@ class Problems(Panel):
             return "Checking …"
         if not self.state.findings:
             return "None found: tensors, dtypes, shapes, keys, method names and tags fit together."
-        if self.state.new_errors:
-            count = len(self.state.new_errors)
+        if self.state.refusals:
+            count = len(self.state.refusals)
             what = "1 error comes" if count == 1 else f"{count} errors come"
             return f"{what} from the edits; an export is refused as long as that is so."
+        if self.state.new_errors:
+            return "The warm-up records no longer fit; the export settles that as its options say."
         if any(found.severity == "error" for found in self.state.findings):
             return "The file had its errors before; an export is refused only for errors that edits bring in."
         return "Nothing here stops an export."

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipywidgets
 
-from explorer.errors import printable_name
+from explorer.editing.editable import expect_new_signature_key
+from explorer.errors import ExplorerError, printable_name
 from explorer.savedmodel.constants import METHOD_NAMES, PREDICT_METHOD_NAME
+from explorer.state.telling import sentence
 from explorer.widgets.form import Entry, Form
 from explorer.widgets.panel import Panel, assign, set_hidden
 from explorer.widgets.table import Column, Row, Table
@@ -93,7 +95,10 @@ class SignatureForm(Form):
         self.tensor.fill("")
         self.key.fill("")
         assign(self.method, value=PREDICT_METHOD_NAME)
-        self.begin("Add this signature", "A new signature over tensors of the graph; dtypes and shapes are the graph's")
+        signature, meta_graph = self.state.signature, self.state.meta_graph
+        inside = signature is not None and meta_graph is not None and meta_graph.has_object_graph
+        of = f", also inside the functions of {printable_name(signature.key)}" if inside and signature else ""
+        self.begin("Add this signature", f"A new signature over tensors of the graph{of}; dtypes and shapes are theirs")
         self.check()
 
     def entry(self) -> Entry | None:
@@ -112,12 +117,9 @@ class SignatureForm(Form):
         """Says what is wrong with the key, and shows what is chosen."""
         if not self.is_open:
             return
-        entry = self.entry()
-        probe: Entry = {"edit": "add_signature", "signature_key": self.signature_key.value or "…"}
-        probe |= {"inputs": self._inputs, "outputs": self._outputs, "method_name": self.method.value}
-        refusal = self.state.refusal(probe)
-        assign(self.signature_key, problem=refusal)
-        self.say("" if refusal or entry is None else self.state.problem_with(entry))
+        entry, taken = self.entry(), self._problem_with_key()
+        assign(self.signature_key, problem=taken)
+        self.say("" if taken or entry is None else self.state.problem_with(entry))
         self.chosen.show(
             Row(f"{side}/{place}", (side, key, name), (("take_out", "Take out", f"Take out {side} {key}"),))
             for side, tensors in (("input", self._inputs), ("output", self._outputs))
@@ -132,6 +134,29 @@ class SignatureForm(Form):
         else:
             super().apply()
 
+    def _problem_with_key(self) -> str:
+        """Why a new signature can't have this key."""
+        meta_graph = self.state.meta_graph
+        if meta_graph is None or not self.signature_key.value:
+            return ""
+        try:
+            expect_new_signature_key(meta_graph, self.signature_key.value)
+        except ExplorerError as error:
+            return sentence(error)
+        return ""
+
+    def _problem_with_tensor(self, name: str) -> str:
+        """Why a name can't stand for a tensor of a new signature."""
+        if self.state.find_tensor(name) is not None:
+            return ""
+        if not name:
+            return "Choose a tensor first."
+        if self.state.find_tensor(f"{name}:0") is not None:
+            return f"{printable_name(name)} is an op; its first tensor is {printable_name(name)}:0."
+        return (
+            f"There is no tensor {printable_name(name)}, or more than one whose name ends so; choose one of the list."
+        )
+
     def _suggest_key(self, _change: object) -> None:
         if not self.key.value or self.key.value == self.key.text:
             node = self.tensor.value.partition(":")[0].rpartition("/")[2]
@@ -145,8 +170,7 @@ class SignatureForm(Form):
 
     def _add(self, tensors: dict[str, str], side: str) -> None:
         key, name = self.key.value, self.tensor.value
-        probe: Entry = {"edit": "add_signature", "signature_key": "…", "inputs": {}, "outputs": {}, "method_name": ""}
-        problem = self.state.refusal(probe | {f"{side}s": {key: name}})
+        problem = self._problem_with_tensor(name)
         if not key and not problem:
             problem = f"Give the {side} a key."
         elif key in tensors:

@@ -25,7 +25,7 @@ _COLUMNS = (
     Column("shape", "code"),
     Column("tensor", "path"),
     Column("encoding", usual="name"),
-    Column("default", "code", usual=""),
+    Column("default", "path", usual=""),
 )
 _WORDS = {"in": "input", "out": "output"}
 

@@ -35,8 +35,11 @@ class Clicks:
         """Waits until a field holds what the Explorer suggests."""
         expect(self.page.get_by_label(label, exact=True)).to_have_value(text)
 
-    def pick(self, label: str, text: str, tensor: str) -> None:
-        """Searches a tensor and takes it by arrow key and Enter, as the keyboard allows."""
+    def pick(self, label: str, text: str, tensor: str, whole: re.Pattern[str] | None = None) -> None:
+        """Searches a tensor and takes it by arrow key and Enter, as the keyboard allows.
+
+        Inside functions the list shows the end of its name, and the field then holds the ``whole``.
+        """
         field = self.page.get_by_role("combobox", name=label, exact=True)
         field.fill(text)
         # What the field showed before is listed until the kernel's answer is there.
@@ -51,7 +54,7 @@ class Clicks:
             if active and self.page.locator(f"#{active}").inner_text().startswith(tensor):
                 break
         field.press("Enter")
-        expect(field).to_have_value(tensor)
+        expect(field).to_have_value(whole or tensor)
 
     def choose(self, label: str, option: str | re.Pattern[str]) -> None:
         """Chooses from a list."""
@@ -83,6 +86,18 @@ class Clicks:
     def count_of_edits(self, number: int) -> None:
         """Waits until so many edits are pending."""
         expect(self.page.get_by_text("1 edit" if number == 1 else f"{number} edits", exact=True)).to_be_visible()
+
+    def run(self, code: str) -> None:
+        """Runs Python in the kernel, beside the cell that shows the Explorer ``x``."""
+        status = self.page.evaluate(
+            """async (code) => {
+                const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
+                const reply = await kernel.requestExecute({code}).done;
+                return reply.content.status + (reply.content.evalue ?? "");
+            }""",
+            code,
+        )
+        assert status == "ok", status
 
     def export(self, version: int) -> None:
         """Exports under the number that the button offers."""
@@ -273,26 +288,141 @@ def test_versions_paths_and_formats_are_chosen(explore: Callable[..., Clicks], c
     expect(clicks.page.get_by_text(re.compile("There is nothing at")).first).to_be_visible()
 
 
-def test_a_tf2_model_is_edited_in_both_truths(explore: Callable[..., Clicks], copy_model: Copy) -> None:
-    """A renamed signature is seen by a server and by tf.saved_model.load; what isn't possible is refused."""
+def test_a_keras_model_gets_the_names_that_clients_expect(
+    explore: Callable[..., Clicks], copy_model: Copy, sample_models: Path
+) -> None:
+    """``output_0`` becomes ``scores``, an input and a signature get other names: every loader sees them.
+
+    The numbers are the same, the old version is unchanged to the byte, and only saved_model.pb is written anew.
+    """
     base = copy_model("keras3")
+    before = hashes(base / "1")
     clicks = explore(base)
-    clicks.select_signature("serve")
-    clicks.press("Rename signature")
-    clicks.fill("New key for signature serve", "score")
-    clicks.press("Rename")
-    clicks.sees("Signatures", "score")
+    clicks.sees("Signatures", "serve")
     clicks.press("Rename output output_0")
     clicks.fill("New key for output output_0", "scores")
     clicks.press("Rename")
-    expect(
-        clicks.page.get_by_text(re.compile("not possible yet on a model with an object graph")).first
-    ).to_be_visible()
-    clicks.count_of_edits(1)
+    clicks.sees("Inputs and outputs", "scores")
+    clicks.press("Rename input colour")
+    clicks.fill("New key for input colour", "rgb")
+    clicks.press("Rename")
+    clicks.sees("Inputs and outputs", "rgb")
+    clicks.select_signature("serve")
+    clicks.press("Rename signature")
+    clicks.fill("New key for signature serve", "second")
+    clicks.press("Rename")
+    clicks.sees("Signatures", "second")
+    clicks.count_of_edits(3)
     clicks.export(2)
-    assert set(judges.v2_signatures(base / "2", ["serve"])) == {"score", "serving_default"}
-    shown = explorer.open_saved_model(base / "2").meta_graph().callable_signatures
-    assert set(shown) == {"score", "serving_default"}
+
+    written = base / "2"
+    assert hashes(base / "1") == before
+    assert {name for name, digest in hashes(written).items() if before.get(name) != digest} == {"saved_model.pb"}
+    assert judges.v2_signatures(written, ["serve"]) == {
+        "serving_default": ({"rgb", "size"}, {"scores"}),
+        "second": ({"colour", "size"}, {"output_0"}),
+    }
+    size, colour = [[0.1, 0.2, 0.3], [4.0, -5.0, 6.0]], [[1.0, 0.0], [0.5, -2.0]]
+    asked = {"size": size, "colour": colour}
+    original = judges.run_v1(sample_models / "keras3" / "1", ["serve"], "serving_default", asked)["output_0"]
+    for run in (judges.run_v1, judges.run_v2):
+        answer = run(written, ["serve"], "serving_default", {"size": size, "rgb": colour})["scores"]
+        assert answer.tolist() == original.tolist()
+    assert judges.cpp_load(written, ["serve"]) == ""
+    shown = judges.saved_model_cli("show", "--dir", str(written), "--all")
+    assert "outputs['scores']" in shown and "inputs['rgb']" in shown and "signature_def['second']" in shown
+
+
+def test_inside_a_keras_model(
+    explore: Callable[..., Clicks], copy_model: Copy, screenshot: Callable[..., Path]
+) -> None:
+    """A hidden layer becomes an output, an input is fixed, another restricted; a function becomes a signature."""
+    base = copy_model("keras2")
+    clicks = explore(base)
+    clicks.sees("Signatures", "serving_default")
+    clicks.press("Add output")
+    clicks.fill("Key of the new output", "hidden")
+    whole = re.compile("/petals/hidden/Relu:0$")
+    clicks.pick("Tensor of the new output", "relu", "petals/hidden/Relu:0", whole)
+    expect(clicks.page.get_by_text("float32[?, 4], from a node of type Relu")).to_be_visible()
+    clicks.press("Add this output")
+    clicks.sees("Inputs and outputs", "hidden")
+
+    clicks.press("Add signature from a function")
+    functions = clicks.table("Functions of the model")
+    functions.get_by_text("training=True").first.click()
+    expect(clicks.page.get_by_text(re.compile("changes variables whenever it is called"))).to_be_visible()
+    screenshot(clicks.page, "function-form")
+    functions.get_by_text("training=False").first.click()
+    expect(clicks.page.get_by_text(re.compile("changes variables whenever it is called"))).to_be_hidden()
+    clicks.fill("Key of the new signature", "petals")
+    clicks.fill("Key of result output_0", "score")
+    clicks.press("Add this signature")
+    clicks.sees("Signatures", "petals")
+
+    clicks.press("More for input size")
+    clicks.press("Restrict shape…")
+    clicks.fill("Shape of input size", "1, 3")
+    clicks.press("Restrict this shape")
+    clicks.sees("Inputs and outputs", "[1, 3]")
+    clicks.press("Copy signature")
+    clicks.fill("Key of the copy of signature petals", "always")
+    clicks.press("Add the copy")
+    clicks.sees("Signatures", "always")
+    clicks.press("More for input size")
+    clicks.fill("Value of input size", "[[1, 2")
+    expect(clicks.page.get_by_text(re.compile("This is no value"))).to_be_visible()
+    clicks.fill("Value of input size", "[[1, 2, 3]]")
+    clicks.press("Fix this input")
+    clicks.count_of_edits(5)
+    clicks.export(2)
+
+    written, x = base / "2", [[1.0, 2.0, 3.0]]
+    both = judges.run_v2(written, ["serve"], "serving_default", {"size": x})
+    assert set(both) == {"hidden", "score"} and both["hidden"].shape == (1, 4)
+    before = judges.run_v2(base / "1", ["serve"], "serving_default", {"size": x})["score"]
+    for run in (judges.run_v1, judges.run_v2):
+        # A second consumer of the hidden layer prevents fusions, so the last bits may differ.
+        assert abs(run(written, ["serve"], "serving_default", {"size": x})["score"] - before).max() < 1e-5
+        assert run(written, ["serve"], "petals", {"size": x})["score"].tolist() == before.tolist()
+        assert run(written, ["serve"], "always", {})["score"].tolist() == before.tolist()
+    assert judges.cpp_load(written, ["serve"]) == ""
+    clicks.press("Undo")
+    clicks.count_of_edits(4)
+
+
+def test_a_recipe_is_pasted_and_what_is_typed_stands(explore: Callable[..., Clicks], copy_model: Copy) -> None:
+    """A recipe that doesn't fit is refused below its field; a file is loaded; no suggestion lands in typed text."""
+    base = copy_model("module")
+    clicks = explore(base)
+    clicks.sees("Signatures", "shift")
+    clicks.press("Apply a recipe…")
+    clicks.fill("Recipe", '{"recipe": 1, "edits": [{"edit": "clear_device"}]}')
+    clicks.press("Apply this recipe")
+    expect(clicks.page.get_by_text(re.compile("there is no edit 'clear_device'"))).to_be_visible()
+    recipe = '{"recipe": 1, "edits": [{"edit": "rename_signature", "signature_key": "shift", "new_key": "moved"}]}'
+    with clicks.page.expect_file_chooser() as chooser:
+        clicks.press("Load a file …")
+    chooser.value.set_files({"name": "recipe.json", "mimeType": "application/json", "buffer": recipe.encode()})
+    clicks.holds("Recipe", recipe)
+    clicks.press("Apply this recipe")
+    clicks.sees("Signatures", "moved")
+    clicks.count_of_edits(1)
+
+    clicks.press("Add signature")
+    typed = clicks.page.get_by_label("Key of this tensor", exact=True)
+    typed.press_sequentially("my", delay=20)
+    clicks.page.wait_for_timeout(400)  # longer than the pause after which the page tells what was typed
+    clicks.run("x.signatures.signature_form.key.fill('suggested')")
+    typed.press_sequentially(" key", delay=20)
+    clicks.holds("Key of this tensor", "my key")
+    clicks.page.keyboard.press("Tab")
+    clicks.run(
+        "import asyncio\nfor _ in range(100):\n"
+        "    if x.signatures.signature_form.key.value == 'my key': break\n"
+        "    await asyncio.sleep(0.1)\n"
+        "assert x.signatures.signature_form.key.value == 'my key'"
+    )
 
 
 def test_a_fault_is_mended_where_it_is_shown(explore: Callable[..., Clicks], copy_model: Copy) -> None:

@@ -186,6 +186,15 @@ def test_output_that_is_an_input(linear: Any) -> None:
     assert (finding.code, finding.key) == ("output_is_input", "echo")
 
 
+def test_an_input_that_is_the_result_of_a_loop(linear: Any) -> None:
+    """A session takes loops and branches apart, so their results can't be fed; what takes such a result can."""
+    linear.compute("loop", "x", op="StatelessWhile").compute("after", "loop").compute("z", "after")
+    (finding,) = check(linear.signature({"x": "loop:0"}, {"z": "z:0"}).model())
+    assert (finding.severity, finding.code, finding.key) == ("error", "fed_branch", "x")
+    linear.signatures = []
+    assert check(linear.signature({"x": "after:0"}, {"z": "z:0"}).model()) == ()
+
+
 def test_counts_of_inputs_and_outputs(linear: Any) -> None:
     """No outputs are an error, no inputs a note."""
     builder = linear.signature({"x": "x:0"}, {}).signature({}, {"w": "w:0"}, "constant")

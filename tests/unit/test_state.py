@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,14 @@ from hypothesis import strategies as st
 
 from explorer import open_saved_model
 from explorer.checking.findings import Finding
-from explorer.savedmodel.model import DType, SavedModel
+from explorer.editing.recipe import recipe_edits
+from explorer.errors import EditError
+from explorer.savedmodel.graph import HANDLES, read_graph
+from explorer.savedmodel.model import DType, SavedModel, Shape
 from explorer.state import ExplorerState, InlineExecutor
 from explorer.state.previews import code_preview, request_preview
+from explorer.state.tensors import short_names
+from explorer.state.typed import parse_shape, parse_value
 from explorer.state.verdict import verdict
 
 RENAME = {"edit": "rename_input", "signature_key": "serving_default", "input_key": "x", "new_key": "features"}
@@ -376,6 +382,165 @@ def test_tensors_are_found_by_name_and_dtype(state: ExplorerState) -> None:
     found = state.search_tensors("", DType(7))
     assert found and {tensor.dtype for tensor in found} == {DType(7)}
     assert state.find_tensor("x:0") is not None and state.find_tensor("nothing:0") is None
+
+
+@pytest.mark.parametrize("name", ["keras3", "keras2", "module", "control_flow", "captures", "stateful"])
+def test_every_offered_inner_tensor_can_be_an_output(sample_models: Path, name: str) -> None:
+    """Where the graph only calls functions, what they compute is offered; each of it can be added, no handle is."""
+    state = ExplorerState(sample_models / name)
+    for key in state.meta_graph.callable_signatures:
+        state.choose_signature(key)
+        inside = state.tensors.search("", inside=True, limit=1000)
+        offered = state.tensors.search("", limit=1000)
+        assert inside and offered[: len(inside)] == inside
+        assert {tensor.dtype.base.number for tensor in offered}.isdisjoint({20, 21})
+        for tensor in offered:
+            assert state.find_tensor(tensor.name) == tensor
+        for tensor in inside[:40]:
+            entry = {"edit": "add_output", "signature_key": key, "output_key": "new", "tensor_name": tensor.name}
+            assert state.refusal(entry) == ""
+
+
+def test_inner_tensors_are_ranked_like_those_of_a_graph(sample_models: Path) -> None:
+    """The op itself comes before a part of a name, the path counts only where a slash was typed, an index narrows."""
+    state = ExplorerState(sample_models / "keras2")
+    found = [tensor.name.rpartition("petals/")[2] for tensor in state.search_tensors("matmul")]
+    assert found[:2] == ["score/MatMul:0", "hidden/MatMul:0"] and "score/MatMul/ReadVariableOp:0" in found
+    assert {tensor.op for tensor in state.search_tensors("partitioned")} == {"StatefulPartitionedCall"}
+    assert len(state.search_tensors("statefulpartitionedcall/petals/")) > 10
+    assert state.search_tensors("relu:1") == [] and len(state.search_tensors("relu:0")) == 1
+    assert state.search_tensors("matmul", DType(9)) == []
+    assert state.find_tensor("hidden/Relu:0") == state.search_tensors("relu")[0], "an end that is clear will do"
+
+
+def test_tensors_are_read_once_for_a_draft(sample_models: Path) -> None:
+    """Searches share what was read of the functions until the draft or the chosen signature is another."""
+    state = ExplorerState(sample_models / "keras3")
+    before = state.tensors
+    assert state.tensors is before and state.search_tensors("relu")
+    state.choose_format("column")
+    assert state.tensors is before
+    state.choose_signature("serve")
+    other = state.tensors
+    assert other is not before
+    state.edit({"edit": "rename_output", "signature_key": "serve", "output_key": "output_0", "new_key": "scores"})
+    assert state.tensors is not other and state.search_tensors("relu")
+
+
+def test_short_names_tell_tensors_apart(sample_models: Path) -> None:
+    """A name is cut to its end as long as no other in the list ends so."""
+    state = ExplorerState(sample_models / "control_flow", version=1)
+    found = state.search_tensors("x:0")
+    names = short_names(found)
+    assert len(set(names)) == len(names)
+    for tensor, name in zip(found, names, strict=True):
+        assert tensor.name == name or tensor.name.endswith(f"/{name}")
+    assert short_names(found[:1]) == ["x:0"]
+
+
+def test_models_whose_functions_cannot_be_told_offer_their_graph(sample_models: Path) -> None:
+    """Where what a signature computes can't be read the whole graph is offered, without handles."""
+    state = ExplorerState(sample_models / "half_plus_two")
+    assert state.tensors.search("", limit=10_000) == [
+        tensor
+        for tensor in read_graph(state.meta_graph).search("", limit=10_000)
+        if tensor.dtype.base.number not in HANDLES
+    ]
+
+
+def test_trial_tells_refusals_from_warnings(sample_models: Path) -> None:
+    """A training trace can be added, and the findings of the trial say what it does; a taken key can't."""
+    state = ExplorerState(sample_models / "training_trace")
+    entry = {"edit": "add_signature_from_function", "signature_key": "train", "function_name": "train_step"}
+    trial = state.trial(entry)
+    assert trial.refusal == "" and "writes_variables" in {found.code for found in trial.findings}
+    assert state.trial({**entry, "signature_key": "serving_default"}).refusal
+    assert state.edit(entry) and state.signature_key == "train"
+    again = state.trial({**entry, "signature_key": "again"})
+    assert {found.code for found in again.findings} == {found.code for found in trial.findings}, (
+        "what is known of another signature is news about this one"
+    )
+
+
+def test_recipe_is_one_step(state: ExplorerState) -> None:
+    """All edits of a recipe are made or none; one undo takes them back; the chosen signature is followed."""
+    rename = {"edit": "rename_signature", "signature_key": "serving_default", "new_key": "main"}
+    text = json.dumps({"recipe": 1, "edits": [RENAME, rename]})
+    assert state.apply_recipe(text), state.error
+    assert [dict(entry) for entry in state.edits] == [RENAME, rename] and state.signature_key == "main"
+    assert recipe_edits(json.loads(code_preview(state).recipe)) == [RENAME, rename]
+    edited = state.model
+    assert state.apply_recipe(text) is False and "edit 1 of the recipe" in state.error.lower()
+    assert state.model is edited
+    assert state.undo() and not state.edits and state.signature_key == "serving_default"
+
+
+def test_repair_is_one_step(sample_models: Path) -> None:
+    """What can be mended without a choice is mended in one step, and where there is nothing it says so."""
+    state = ExplorerState(sample_models / "keras3_saved")
+    assert [found.code for found in state.repairs()] == ["unrestored_variables"]
+    assert state.repair(), state.error
+    assert state.repairs() == () and [entry["edit"] for entry in state.edits] == ["repair_captures"]
+    assert state.repair() is False and state.error
+    assert state.undo() and not state.edits
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1),
+        (" -0.5 ", -0.5),
+        ('"blue"', "blue"),
+        ("true", True),
+        ("[[1, 2], [3, 4]]", [[1, 2], [3, 4]]),
+        ('{"b64": "/w=="}', {"b64": "/w=="}),
+        ("[]", []),
+    ],
+)
+def test_values_are_typed_as_json(text: str, value: object) -> None:
+    """Numbers, text, true and false, and nested lists."""
+    assert parse_value(text) == value and type(parse_value(text)) is type(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "blue", "[1,", "1 2", "NaN", "-Infinity", "1e999", "null", "[" * 100_000, "9" * 9999]
+)
+def test_what_is_no_value_is_one_sentence(text: str) -> None:
+    """What doesn't parse, or what no recipe could hold, is refused in a short sentence."""
+    with pytest.raises(EditError) as caught:
+        parse_value(text)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("?, 224, 224, 3", [None, 224, 224, 3]),
+        ("[?, 2]", [None, 2]),
+        ("(None, 2)", [None, 2]),
+        ("-1,2,", [None, 2]),
+        ("8", [8]),
+        ("[]", []),
+        ("()", []),
+        ("<unknown rank>", None),
+    ],
+)
+def test_shapes_are_typed_as_they_are_shown(text: str, shape: list[int | None] | None) -> None:
+    """The text of a shape, with or without brackets, is read; Python's and the protos' ways of "any" are too."""
+    assert parse_shape(text) == shape
+
+
+@pytest.mark.parametrize("text", ["", "  ", "a", "1, , 2", "1.5", "²", "9" * 30, "[1"])
+def test_what_is_no_shape_is_one_sentence(text: str) -> None:
+    """Anything else is refused with an example of a shape."""
+    with pytest.raises(EditError, match="224"):
+        parse_shape(text)
+
+
+@given(st.lists(st.none() | st.integers(0, 10**6), max_size=6))
+def test_any_shape_is_read_as_it_is_printed(dims: list[int | None]) -> None:
+    """What ``str`` says of a shape is read back as that shape."""
+    assert parse_shape(str(Shape(tuple(dims)))) == dims
 
 
 def test_request_follows_the_edits(state: ExplorerState) -> None:

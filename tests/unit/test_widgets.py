@@ -15,6 +15,7 @@ from typing import Any
 import ipywidgets
 import pytest
 
+from explorer.savedmodel.opening import open_saved_model
 from explorer.state import ExplorerState
 from explorer.widgets import explorer as explorer_module
 from explorer.widgets.background import background_executor
@@ -263,11 +264,230 @@ def test_form_says_what_is_wrong_and_stays(half_plus_two: Explorer) -> None:
     assert not form.is_open
 
 
-def test_what_object_graphs_forbid_is_told_in_the_form(sample_models: Path) -> None:
-    """On a TensorFlow 2 model the form for an input's key says at once that this is not possible."""
+def test_keras_output_is_renamed_by_its_row(copy_model: Callable[[str], Path], tmp_path: Path) -> None:
+    """The commonest wish of all, ``output_0`` → ``scores``: typed without a remark, applied, and exported."""
+    explorer = Explorer(copy_model("keras3"))
+    say(explorer.tensors.table, kind="action", action="rename", id="output/0")
+    form = explorer.tensors.key_form
+    assert form is not None and form.key.value == "output_0" and form.key.problem == ""
+    say(form.key, kind="typed", text="scores")
+    assert form.key.problem == ""
+    form.apply_button.click()
+    assert list(explorer.state.signature.outputs) == ["scores"] and not explorer.state.new_errors
+    assert [row["cells"] for row in explorer.edits.diff.rows] == [
+        ["~ changed", "serving_default / output scores", "key output_0 → scores"]
+    ]
+    say(explorer.export.base, kind="typed", text=str(tmp_path / "out"))
+    explorer.export.export.click()
+    written = open_saved_model(tmp_path / "out").meta_graph()
+    assert list(written.signature("serving_default").outputs) == ["scores"]
+
+
+def test_inner_tensor_is_picked_by_its_short_name(sample_models: Path) -> None:
+    """On a Keras model the picker shows the end of a name and chooses the whole; a part of one is no error."""
     explorer = Explorer(sample_models / "keras3")
-    say(explorer.tensors.table, kind="action", action="rename", id="input/0")
-    assert "not possible" in explorer.tensors.key_form.key.problem
+    explorer.tensors.add.click()
+    form = explorer.tensors.tensor_form
+    sent: list[dict[str, Any]] = []
+    form.tensor.send = lambda content, buffers=None: sent.append(content)  # type: ignore[method-assign]
+    say(form.key, kind="typed", text="hidden")
+    say(form.tensor, kind="search", request=1, text="relu", dtype="")
+    assert form.tensor.problem == "" and "choose" in form.tensor.hint
+    assert [(item["name"], item["about"]) for item in sent[-1]["items"]] == [
+        ("petals_1/hidden_1/Relu:0", "float32[?, 4]  Relu")
+    ]
+    assert sent[-1]["items"][0]["whole"].endswith("/petals_1/hidden_1/Relu:0")
+    say(form.tensor, kind="choose", request=1, index=0)
+    assert form.tensor.value == sent[-1]["items"][0]["whole"] and "float32[?, 4]" in form.tensor.hint
+    form.apply_button.click()
+    assert str(explorer.state.signature.outputs["hidden"]) == "float32[?, 4]" and not explorer.state.new_errors
+
+
+def test_inputs_of_keras_models_are_fed_inside(sample_models: Path) -> None:
+    """Repoint of an input offers only tensors inside the functions there, and cuts the function at one."""
+    explorer = Explorer(sample_models / "keras2")
+    say(explorer.tensors.table, kind="action", action="repoint", id="input/0")
+    form = explorer.tensors.tensor_form
+    assert form.tensor.problem == "", "the tensor that there is is no fault"
+    sent: list[dict[str, Any]] = []
+    form.tensor.send = lambda content, buffers=None: sent.append(content)  # type: ignore[method-assign]
+    say(form.tensor, kind="search", request=1, text="", dtype="")
+    assert sent[-1]["items"] and not [item for item in sent[-1]["items"] if item["whole"].startswith("serving")]
+    say(form.tensor, kind="search", request=2, text="relu", dtype="")
+    say(form.tensor, kind="choose", request=2, index=0)
+    form.apply_button.click()
+    assert str(explorer.state.signature.inputs["size"]) == "float32[?, 4]", explorer.state.error
+
+
+def test_input_is_fixed_restricted_defaulted_and_removed(sample_models: Path) -> None:
+    """More on an input's row leads to four edits; values are typed as JSON and checked while one types."""
+    explorer = Explorer(sample_models / "keras3")
+    panel, state = explorer.tensors, explorer.state
+    rows = [row["cells"][1] for row in panel.table.rows]
+    colour, size = f"input/{rows.index('colour')}", f"input/{rows.index('size')}"
+
+    say(panel.table, kind="action", action="more", id=size)
+    form = panel.input_form
+    form.choice.value = "set_default"
+    assert not is_hidden(form.value) and is_hidden(form.shape) and is_hidden(form.remove_default)
+    say(form.value, kind="typed", text="[[1, 2,")
+    assert "no value" in form.value.problem
+    say(form.value, kind="typed", text="[[1, 2]]")
+    assert "shape" in form.value.problem
+    say(form.value, kind="submit", text="[[1, 2, 0.5]]")
+    assert not form.is_open and set(state.signature.defaults) == {"size"}
+    say(panel.table, kind="action", action="more", id=size)
+    form.choice.value = "set_default"
+    assert not is_hidden(form.remove_default) and "the default is" in form.value.hint
+    form.remove_default.click()
+    assert not form.is_open and not state.signature.defaults
+
+    say(panel.table, kind="action", action="more", id=size)
+    form.choice.value = "set_input_shape"
+    assert form.shape.value == "?, 3" and form.shape.problem == ""
+    say(form.shape, kind="typed", text="?, 3, x")
+    assert "'x' is no size" in form.shape.problem
+    say(form.shape, kind="typed", text="?, ?")
+    assert "numeric test" in form.shape.problem, "a wider shape is refused with the reason"
+    say(form.shape, kind="submit", text="[8, 3]")
+    assert str(state.signature.inputs["size"].shape) == "[8, 3]"
+
+    say(panel.table, kind="action", action="more", id=colour)
+    assert form.choice.value == "bind_input"
+    form.apply_button.click()
+    assert "Give a value" in form.value.problem
+    say(form.value, kind="submit", text="[[0.5, 0.5]]")
+    assert list(state.signature.inputs) == ["size"], state.error
+    say(panel.table, kind="action", action="more", id="input/0")
+    form.choice.value = "remove_input"
+    assert "an output depends on it" in form._problem.value
+    form.apply_button.click()
+    assert form.is_open and list(state.signature.inputs) == ["size"]
+    assert [entry["edit"] for entry in state.edits] == [
+        "set_default", "remove_default", "set_input_shape", "bind_input",
+    ]  # fmt: skip
+
+
+def test_signature_is_made_from_a_function(sample_models: Path) -> None:
+    """The form lists functions with their traces and suggests keys; a training trace is warned of, and can be had."""
+    explorer = Explorer(sample_models / "training_trace")
+    panel, state = explorer.signatures, explorer.state
+    panel.add_function.click()
+    form = panel.function_form
+    listed = [row["cells"][:2] for row in form.table.rows]
+    assert ["call", "training=True"] in listed and ["call", "training=False"] in listed
+    assert form.signature_key.value == "call" and form._problem.value == ""
+    form.table.selected = str(listed.index(["call", "training=True"]))
+    assert "smx-warning" in form._problem.value and "training=False" in form._problem.value
+    form.table.selected = str(listed.index(["predict", ""]))
+    assert form._problem.value == "" and form.signature_key.value == "predict"
+    fields = {field.label: field for field in form._fields if not field.hidden}
+    assert list(fields) == ["Key of argument x", "Key of result centred row", "Key of result score"]
+    say(fields["Key of argument x"], kind="typed", text="features")
+    say(fields["Key of result centred row"], kind="typed", text="score")
+    assert "Two outputs" in form._problem.value
+    form.apply_button.click()
+    assert form.is_open and not state.edits
+    say(fields["Key of result centred row"], kind="typed", text="")
+    say(form.signature_key, kind="typed", text="serving_default")
+    assert "already" in form._problem.value
+    say(form.signature_key, kind="typed", text="answer")
+    form.apply_button.click()
+    assert state.signature_key == "answer", state.error
+    assert (list(state.signature.inputs), list(state.signature.outputs)) == (["features"], ["score"])
+
+
+def test_only_models_with_functions_offer_them(half_plus_two: Explorer, sample_models: Path) -> None:
+    """A graph of TensorFlow 1 has no functions to choose from, so the button isn't there."""
+    assert half_plus_two.signatures.add_function.hidden
+    assert not Explorer(sample_models / "module").signatures.add_function.hidden
+
+
+def test_signature_over_inner_tensors(sample_models: Path) -> None:
+    """Add signature takes tensors inside the functions of the chosen signature, on both sides."""
+    explorer = Explorer(sample_models / "keras3")
+    explorer.signatures.add.click()
+    form = explorer.signatures.signature_form
+    assert "inside the functions of serving_default" in form._heading.value
+    say(form.signature_key, kind="typed", text="serve")
+    assert "already" in form.signature_key.problem
+    say(form.signature_key, kind="typed", text="part")
+    assert form.signature_key.problem == ""
+    form.add_input_button.click()
+    assert "Choose a tensor" in form.tensor.problem
+    say(form.tensor, kind="search", request=1, text="concat:0", dtype="")
+    say(form.tensor, kind="choose", request=1, index=0)
+    form.add_input_button.click()
+    say(form.tensor, kind="search", request=2, text="relu", dtype="")
+    say(form.tensor, kind="choose", request=2, index=0)
+    form.add_output_button.click()
+    assert (form.tensor.problem, form._problem.value) == ("", "")
+    form.apply_button.click()
+    signature = explorer.state.signature
+    assert (signature.key, list(signature.inputs), list(signature.outputs)) == ("part", ["concat"], ["Relu"])
+
+
+def test_whole_graph_edits_stand_behind_more(half_plus_two: Explorer) -> None:
+    """Devices and default attributes are two clicks away, each with what it is for; a refusal stands in the panel."""
+    panel = half_plus_two.meta_graphs
+    assert panel.rest is None
+    panel.more.click()
+    assert panel.more.description == "Less" and "GPU" in texts(panel)
+    panel.clear_devices.click()
+    assert [entry["edit"] for entry in half_plus_two.state.edits] == ["clear_devices"]
+    assert "clear the devices" in texts(half_plus_two.edits)
+    assert "graph" in half_plus_two.edits.diff.rows[0]["cells"][1], "what no signature shows is told, too"
+    panel.clear_devices.click()
+    assert "No node" in panel._message.value
+    panel.strip.click()
+    assert half_plus_two.state.edits[-1]["edit"] == "strip_default_attrs", half_plus_two.state.error
+    panel.more.click()
+    assert is_hidden(panel.rest)
+
+
+def test_several_problems_are_mended_at_once(sample_models: Path) -> None:
+    """Where two things can be mended without a choice one button does it, and one undo takes it back."""
+    explorer = Explorer(sample_models / "keras3_saved")
+    panel, state = explorer.problems, explorer.state
+    row = next(row for row in panel.table.rows if "Nothing is ever restored" in row["cells"][2])
+    assert [action["label"] for action in row["actions"]] == ["Mend"]
+    assert "Let the functions take the variables" in row["cells"][2]
+    assert is_hidden(panel.mend_all)
+    state.edit({"edit": "remove_signature", "signature_key": "rank"})
+    state.edit({"edit": "rename_signature", "signature_key": "serving_default", "new_key": "scores"})
+    assert not is_hidden(panel.mend_all) and panel.mend_all.description == "Mend all 2"
+    panel.mend_all.click()
+    assert {entry["edit"] for entry in state.edits[2:]} == {"repair_captures", "copy_signature"}
+    assert not [found for found in state.findings if found.severity != "note"]
+    explorer.edits.undo.click()
+    assert len(state.edits) == 2
+
+
+def test_recipe_is_applied_from_its_field(half_plus_two: Explorer) -> None:
+    """A pasted recipe makes its edits as one step; one that doesn't fit is refused below the field, and it stays."""
+    panel, state = half_plus_two.edits, half_plus_two.state
+    panel.recipe.click()
+    form = panel.recipe_form
+    assert form.text.lines > 1 and form.text.loads
+    for text, reason in (
+        ("", "Paste a recipe"),
+        ("{", "no JSON"),
+        ("[]", "no recipe"),
+        ('{"recipe": 1, "edits": []}', "no edits"),
+        (json.dumps({"recipe": 1, "edits": [RENAME, RENAME]}), "dit 2 of the recipe"),
+    ):
+        say(form.text, kind="submit", text=text)
+        assert form.is_open and reason in form.text.problem, form.text.problem
+        assert not state.edits
+    edits = [RENAME, {"edit": "rename_signature", "signature_key": "serving_default", "new_key": "main"}]
+    say(form.text, kind="typed", text=json.dumps({"recipe": 1, "edits": edits}))
+    assert form.text.problem == ""
+    half_plus_two.signatures.table.selected = "0"
+    assert form.is_open, "it is about no single signature"
+    form.apply_button.click()
+    assert not form.is_open and [dict(entry) for entry in state.edits] == edits
+    panel.undo.click()
+    assert not state.edits
 
 
 def test_one_form_at_a_time(half_plus_two: Explorer) -> None:
@@ -502,6 +722,9 @@ def test_close_lets_go_of_the_state(sample_models: Path) -> None:
     explorer.signatures.method.click()
     explorer.tensors.add.click()
     explorer.meta_graphs.edit_tags.click()
+    explorer.meta_graphs.more.click()
+    explorer.edits.recipe.click()
+    say(explorer.tensors.table, kind="action", action="more", id="input/0")
     explorer.close()
     explorer.close()
     assert living() == before
@@ -642,7 +865,7 @@ def test_every_edit_has_words() -> None:
     """Each edit of the recipe is said in words of its own, with the names that it takes."""
     from explorer.editing.recipe import EDITS
 
-    values = {"text": "the_value", "a list of texts": ["the_value"]}
+    values = {"text": "the_value", "a list of texts": ["the_value"], "a number, text, or lists of them": ["the_value"]}
     for name, (_, arguments) in EDITS.items():
         entry = {"edit": name, **{key: values.get(kind, {"k": "t:0"}) for key, kind in arguments.items()}}
         said = edit_in_words(entry)
