@@ -192,3 +192,16 @@ def test_progress_counts_up_and_cancels(copy_model: Copy, tmp_path: Path) -> Non
     with pytest.raises(Stopped):
         explorer.export(model, tmp_path / "other", progress=stop)
     assert not (tmp_path / "other").exists()
+
+
+def test_an_unedited_text_model_goes_out_as_it_came(sample_models: Path, tmp_path: Path) -> None:
+    """Regression: it was printed anew from its message, so undoing every edit did not give the source's bytes."""
+    model = explorer.open_saved_model(sample_models / "text_format")
+    assert model.path is not None
+    edited = explorer.copy_signature(model, "serving_default", "other")
+    assert (
+        explorer.export(edited, tmp_path / "b").joinpath(model.file_name).read_bytes()
+        != (model.path / model.file_name).read_bytes()
+    )
+    written = explorer.export(model, tmp_path / "b") / model.file_name
+    assert written.read_bytes() == (model.path / model.file_name).read_bytes()
