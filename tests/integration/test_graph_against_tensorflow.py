@@ -80,8 +80,15 @@ def compare(folder: Path) -> int:
 
 @pytest.mark.parametrize("folder", sample_folders(), ids=lambda path: "/".join(path.parts[-2:]))
 def test_sample_model_has_the_tensors_that_tensorflow_finds(folder: Path) -> None:
-    """Nodes, attributes, functions, dtypes and shapes of a sample model equal those after ``import_graph_def``."""
-    assert compare(folder) > 0
+    """Nodes, attributes, functions, dtypes and shapes of a sample model equal those after ``import_graph_def``.
+
+    Of the model with an op that TensorFlow doesn't know everything up to the import.
+    """
+    if folder.parent.name == "custom_op":
+        with pytest.raises((ValueError, tf.errors.OpError), match="ExampleCustomOp"):
+            compare(folder)
+    else:
+        assert compare(folder) > 0
 
 
 def _reference_variables(x: tf.Tensor) -> tf.Tensor:
@@ -145,7 +152,7 @@ def test_graph_of_tensorflow_1_has_the_tensors_that_tensorflow_finds(
 
 
 def test_dependencies_are_those_that_tensorflow_extracts(sample_models: Path) -> None:
-    """What an output depends on is what TensorFlow's own extraction of a subgraph keeps."""
+    """The placeholders that an output needs are those in TensorFlow's own extraction of a subgraph."""
     from tensorflow.python.framework import graph_util
 
     compared = 0
@@ -156,8 +163,9 @@ def test_dependencies_are_those_that_tensorflow_extracts(sample_models: Path) ->
                 if not names:
                     continue
                 kept = graph_util.extract_sub_graph(expected.graph_def, names)
-                assert ours.upstream(names) == {node.name for node in kept.node}
-                compared += 1
+                waiting = sorted(node.name for node in kept.node if node.op == "Placeholder")
+                assert list(ours.needs(names, []).unfed) == waiting
+                compared += bool(waiting)
     assert compared > 10
 
 
@@ -186,9 +194,9 @@ def test_feeding_cuts_as_a_session_does() -> None:
             ("parts:0", "parts:0"): True,
         }
         for (fetched, fed), answered in cases.items():
-            reach = ours.trace([fetched], [fed])
-            assert ("label" not in reach.nodes) == answered, (fetched, fed)
-            assert (fed in reach.met) == answered or fetched == "second:0", (fetched, fed)
+            needs = ours.needs([fetched], [fed])
+            assert ("label" not in needs.unfed) == answered, (fetched, fed)
+            assert (fed in needs.met) == answered or fetched == "second:0", (fetched, fed)
             value = [1.0, 2.0] if fed == "label:0" else [1.0]
             try:
                 session.run(fetched, {fed: value})
