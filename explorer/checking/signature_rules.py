@@ -103,8 +103,8 @@ def _check_fed_branches(scope: Scope, graph: Graph) -> Iterator[Finding]:
             yield scope.finding(
                 "error",
                 "fed_branch",
-                f"{scope.of('input', key)} is {quoted(name)}, a result of the node {quoted(node.name)} ({node.op}), which "
-                "TensorFlow Serving takes apart before it can be fed: every request fails",
+                f"{scope.of('input', key)} is {quoted(name)}, a result of the node {quoted(node.name)} ({node.op}), "
+                "which TensorFlow Serving takes apart before it can be fed: every request fails",
                 "point the input at the Identity node that takes this result",
                 field="input",
                 key=key,
