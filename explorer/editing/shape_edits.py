@@ -15,6 +15,7 @@ from explorer.editing import widening
 from explorer.editing.editable import Tags, editable, edited, expect_signature
 from explorer.editing.inner_edits import rewritten
 from explorer.editing.placeholders import given_default, placeholder_message
+from explorer.editing.plan import shape_of
 from explorer.editing.signature_def import retargeted
 from explorer.editing.two_truths import Functions, read_plan
 from explorer.editing.wrapper import set_shape
@@ -22,7 +23,7 @@ from explorer.editing.writing import appended, unused_node
 from explorer.errors import EditError, UnsupportedEditError, quoted
 from explorer.savedmodel.graph import GraphTensor, read_graph
 from explorer.savedmodel.model import DType, MetaGraph, SavedModel, Shape, Signature
-from explorer.savedmodel.object_graph import new_message
+from explorer.savedmodel.object_graph import new_message, parsed
 from explorer.savedmodel.overlay import Change
 from explorer.savedmodel.reader import INPUTS
 
@@ -65,6 +66,11 @@ def set_input_shape(
         raise EditError(f"{where} has the shape {wanted} already")
     arguments: dict[str, Any] = {"signature_key": signature_key, "input_key": input_key}
     arguments["shape"] = None if wanted.dims is None else list(wanted.dims)
+    if (default := _shape_of_default(signature, input_key)) is not None and not default.is_compatible_with(wanted):
+        raise EditError(
+            f"{where} has a default value of the shape {default}, which {wanted} would refuse; remove_default takes it "
+            "away, set_default gives another"
+        )
     if _narrows(info.shape, wanted):
         changes = _restricted(meta_graph, signature, input_key, wanted)
         return edited(model, meta_graph, changes, "set_input_shape", **arguments)
@@ -82,6 +88,11 @@ def set_input_shape(
     if reason := numeric_test(candidate, signature_key, input_key):
         raise EditError(f"{where} can't take {wanted}: {reason}")
     return candidate
+
+
+def _shape_of_default(signature: Signature, input_key: str) -> Shape | None:
+    data = signature.defaults.get(input_key)
+    return None if data is None else shape_of(parsed("tensorflow.TensorProto", data, "a default value").tensor_shape)
 
 
 def _shape(shape: object) -> Shape:

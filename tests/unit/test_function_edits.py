@@ -400,3 +400,13 @@ def test_tensors_of_loops_and_handles_are_refused(sample: Open) -> None:
         explorer.add_output(sample("keras3"), "serve", "x", handle.name)
     with pytest.raises(UnsupportedEditError, match="single meta graph"):
         explorer.copy_meta_graph(sample("keras3"), ["other"])
+
+
+def test_a_shape_that_the_default_value_does_not_have_is_refused(sample: Open) -> None:
+    """A server would fill in what the model then refuses, so every request without the input would fail."""
+    model = explorer.set_default(sample("defaults"), "serving_default", "x", [1.0, 2.0, 3.0])
+    with pytest.raises(EditError, match=r"default value of the shape \[3\].*remove_default"):
+        explorer.set_input_shape(model, "serving_default", "x", [2])
+    assert explorer.set_input_shape(model, "serving_default", "x", [3]).edits
+    without = explorer.remove_default(model, "serving_default", "x")
+    assert explorer.set_input_shape(without, "serving_default", "x", [2]).edits
