@@ -221,12 +221,14 @@ def _find(functions: Functions, plan: Plan, tensor_name: str) -> tuple[int, Inne
         EditError: It may mean several.
         NotFoundError: It means none.
     """
-    every: list[InnerTensor] = []
+    tensors = [(place, tensor) for place, call in enumerate(plan.calls) for tensor in _tensors_of(functions, call)]
+    every = [tensor for _, tensor in tensors if tensor.dtype.base.number not in clones.HANDLES]
     found: list[tuple[int, InnerTensor]] = []
-    for place, call in enumerate(plan.calls):
-        tensors = list(_tensors_of(functions, call))
-        every += [tensor for tensor in tensors if tensor.dtype.base.number not in clones.HANDLES]
-        found += [(place, tensor) for tensor in find_inner(tensors, tensor_name)]
+    for name in _names_meant(functions, tensor_name):
+        for place in range(len(plan.calls)):
+            found += [(place, tensor) for tensor in find_inner((t for at, t in tensors if at == place), name)]
+        if found:
+            break
     if len(found) > 1:
         names = [tensor.name for _, tensor in found]
         raise EditError(f"{quoted(tensor_name)} may be one of {listed(names)}; give more of its name")
@@ -239,6 +241,20 @@ def _find(functions: Functions, plan: Plan, tensor_name: str) -> tuple[int, Inne
             "from outside)",
         )  # fmt: skip
     return found[0]
+
+
+def _names_meant(functions: Functions, tensor_name: str) -> list[str]:
+    """A name, and what is left of it without the calls that lead from the graph to the work.
+
+    An edit puts another call in the place of the signature's own, so a whole name from before the edit begins with a
+    call that no longer leads there; what follows it is the same.
+    """
+    names = [tensor_name]
+    parts = tensor_name.split("/")
+    node = functions.graph.nodes.get(parts[0])
+    if node is not None and (node.op in CALL_OPS or functions.graph.function(node.op) is not None):
+        names += ["/".join(parts[start:]) for start in (1, 2) if parts[start:]]
+    return names
 
 
 def _tensors_of(functions: Functions, call: Call) -> Iterator[InnerTensor]:

@@ -129,6 +129,19 @@ def test_a_tensor_is_found_by_the_end_of_its_name(sample: Open) -> None:
     assert find_inner(tensors, "elu:0") == []
 
 
+def test_a_whole_name_from_before_an_edit_still_means_its_tensor(sample: Open) -> None:
+    """Regression: the first add_output put another call in place, and the second name of a script was not found."""
+    model = sample("keras3")
+    names = [tensor.name for tensor in inner(model, "serving_default") if tensor.op in ("MatMul", "Relu")]
+    assert len(names) == 3
+    for number, name in enumerate(names):
+        model = explorer.add_output(model, "serving_default", f"out_{number}", name)
+    sources = [plan_of(model, "serving_default").outputs[f"out_{number}"].source for number in range(3)]
+    assert len(set(sources)) == 3
+    with pytest.raises(LookupError, match="no tensor"):
+        explorer.add_output(model, "serving_default", "x", "nowhere/hidden_1/Relu:0")
+
+
 def test_an_exposed_tensor_leaves_the_original_functions_alone(sample: Open) -> None:
     """Functions on the path are cloned, because others may call them too."""
     model = sample("control_flow")
