@@ -506,6 +506,43 @@ class TestChangingSources:
             export(source, base)
         assert not base.exists()
 
+    def test_a_file_that_gets_shorter_while_it_is_read(
+        self, source: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Room for a large file is claimed before it is copied; zeros in the place of lost bytes are refused."""
+        file = source / "variables/variables.data-00000-of-00001"
+        file.write_bytes(b"\1" * (2 * copying._PIECE_BYTES))
+        real = copying._reserve
+
+        def cut(writer: int, size_bytes: int) -> None:
+            real(writer, size_bytes)
+            if size_bytes == 2 * copying._PIECE_BYTES:
+                os.truncate(file, copying._PIECE_BYTES)
+
+        monkeypatch.setattr(copying, "_reserve", cut)
+        with pytest.raises(ExportError, match="variables.data-00000-of-00001' of the source was changed"):
+            export(source, base)
+        assert not base.exists()
+
+    @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no system call claims room for a file here")
+    @pytest.mark.parametrize(("failure", "refuses"), [(errno.ENOSPC, True), (errno.EOPNOTSUPP, False)])
+    def test_room_that_cannot_be_claimed(
+        self, source: Path, base: Path, failure: int, refuses: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A full disk shows before a byte is copied; a file system that can't claim room is copied to all the same."""
+        (source / "variables/variables.data-00000-of-00001").write_bytes(b"\1" * (2 * copying._PIECE_BYTES))
+
+        def posix_fallocate(*_: object) -> None:
+            raise OSError(failure, os.strerror(failure))
+
+        monkeypatch.setattr(os, "posix_fallocate", posix_fallocate)
+        if refuses:
+            with pytest.raises(ExportError, match="no space is left"):
+                export(source, base)
+            assert not base.exists()
+        else:
+            assert content(export(source, base).path) == content(source) | {"saved_model.pb": NEW_MODEL}
+
     def test_a_file_that_is_swapped_for_a_link(self, source: Path, base: Path, tmp_path: Path) -> None:
         """A file, or a folder above it, that becomes a link to a secret after it was looked at is not followed."""
         (tmp_path / "secret").mkdir()
