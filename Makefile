@@ -57,7 +57,7 @@ $(VENV)/.stamp-lab: $(VENV)/.stamp-python setup.cfg
 	@touch $@
 
 $(VENV)/.stamp-test: $(VENV)/.stamp-python setup.cfg
-	$(INSTALL) --editable '.[tensorflow,lab,keras2,test]'
+	$(INSTALL) --editable '.[tensorflow,lab,keras2,serving,serving-api,test]'
 	@touch $@ $(VENV)/.stamp-lab
 
 chromium: setup-test

@@ -13,7 +13,7 @@ The tree::
     │   └── UnsupportedEditError   (NotImplementedError) a kind of model that this edit doesn't reach yet
     ├── RecipeError                (ValueError)   a recipe is not well formed
     ├── ExportError                nothing was written
-    ├── RequestError               (ValueError)   no request body can be made
+    ├── RequestError               (ValueError)   a request can't be made, or a server refuses it, .code, .status
     ├── RunError                   a model can't be run in the child process
     │   └── RunCancelledError      because the caller didn't want to wait any longer
     └── UsageError                 (ValueError)   wrong arguments on the command line
@@ -27,6 +27,14 @@ from collections.abc import Iterable
 
 LONGEST_NAME = 200
 """Names longer than this many characters are shown with an ellipsis in their middle."""
+
+HTTP_STATUSES = {
+    "CANCELLED": 499, "UNKNOWN": 500, "INVALID_ARGUMENT": 400, "DEADLINE_EXCEEDED": 504, "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409, "PERMISSION_DENIED": 403, "RESOURCE_EXHAUSTED": 429, "FAILED_PRECONDITION": 400,
+    "ABORTED": 409, "OUT_OF_RANGE": 400, "UNIMPLEMENTED": 501, "INTERNAL": 500, "UNAVAILABLE": 503, "DATA_LOSS": 500,
+    "UNAUTHENTICATED": 401,
+}  # fmt: skip
+"""Name in ``absl::StatusCode`` → HTTP status, as ``http_rest_api_util.cc`` of TensorFlow Serving pairs them."""
 
 _INVISIBLE = frozenset(
     [*range(0x00, 0x20), *range(0x7F, 0xA0), 0xAD, 0x061C, 0x180E, *range(0x200B, 0x2010), *range(0x2028, 0x202F)]
@@ -176,7 +184,22 @@ class ExportError(ExplorerError):
 
 
 class RequestError(ExplorerError, ValueError):
-    """No request body can be made for this signature from these values."""
+    """A request can't be made for this signature from these values, or TensorFlow Serving refuses it.
+
+    Attributes:
+        code: The name of the status by which the server refuses it, such as ``"INVALID_ARGUMENT"``; empty where no
+            request could be made. Then ``str()`` of the error is the server's sentence to the letter, which may have
+            several lines; bytes of the request that aren't UTF-8 stand in it as ``surrogateescape`` leaves them.
+        status: The HTTP status that belongs to the code; None where there is no code.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = HTTP_STATUSES[code] if code else None
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.code else super().__str__()
 
 
 class RunError(ExplorerError):

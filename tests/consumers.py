@@ -252,7 +252,7 @@ class Cpp(Loaded):
         """Fetches the outputs of the signature."""
         import tensorflow as tf
 
-        from explorer.runtime.tensors import Tensor
+        from explorer.savedmodel.tensors import Tensor
 
         signature = self._signatures[signature_key]
         fed, fetched = flat_tensors(signature.inputs), flat_tensors(signature.outputs)

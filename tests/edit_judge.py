@@ -13,8 +13,8 @@ import edit_cases
 import numpy as np
 from consumers import CONSUMERS, Answers, Loaded
 
-from explorer.runtime.tensors import NUMPY_NAMES
 from explorer.savedmodel.model import MetaGraph, Shape, Signature
+from explorer.savedmodel.tensors import NUMPY_NAMES
 
 SEED = 2021
 CLOSE = 1e-5

@@ -1,6 +1,6 @@
-"""Makes ``explorer/savedmodel/schema.pb`` from the protos of the installed TensorFlow.
+"""Makes ``explorer/savedmodel/schema.pb`` from the protos of the installed TensorFlow and TensorFlow Serving.
 
-Run it by hand when TensorFlow's protos have gained something that is worth reading::
+Run it by hand when those protos have gained something that is worth reading (it needs ``tensorflow-serving-api``)::
 
     python tools/make_schema.py            # writes the file
     python tools/make_schema.py --check    # says whether the file is what the installed TensorFlow gives
@@ -37,6 +37,11 @@ PROTOS = (
     "tensorflow/core/protobuf/control_flow",
     "tensorflow/core/protobuf/queue_runner",
     "tensorflow/core/protobuf/saver",
+    # What servers are asked and answer, what warms them up, and the tf.Example that classify and regress take.
+    "tensorflow/core/example/example",
+    "tensorflow_serving/apis/get_model_metadata",
+    "tensorflow_serving/apis/get_model_status",
+    "tensorflow_serving/apis/prediction_log",
 )
 
 

@@ -20,9 +20,9 @@ from explorer.runtime.compare import compare
 from explorer.runtime.generated import Choice, Parts, Text, choices, generated, text_kinds
 from explorer.runtime.proof import LOADERS, TIMEOUT_S
 from explorer.runtime.tasks import Answer, Feed, Loader, Run, Task, do_tasks, feed, fetches, read_answer
-from explorer.runtime.tensors import Tensor
 from explorer.savedmodel.model import SavedModel, Shape, Signature
 from explorer.savedmodel.opening import open_saved_model
+from explorer.savedmodel.tensors import Tensor
 
 
 def batch_test(

@@ -17,9 +17,9 @@ from functools import cache
 from pathlib import Path
 from types import TracebackType
 
-from explorer.runtime.tensors import Tensor
 from explorer.savedmodel import constants
 from explorer.savedmodel.graph import split_tensor_name
+from explorer.savedmodel.tensors import Tensor
 from explorer.savedmodel.wire import encode_field
 
 _LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib")

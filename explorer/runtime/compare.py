@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from explorer.errors import RunError
-from explorer.runtime.tensors import Tensor
 from explorer.savedmodel import constants
 from explorer.savedmodel.model import DType, Shape
+from explorer.savedmodel.tensors import Tensor
 
 
 @dataclass(frozen=True, slots=True)

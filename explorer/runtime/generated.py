@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.errors import RunError, quoted
 from explorer.runtime.examples import encoded_example, encoded_image, example_features, mentioned_ops
-from explorer.runtime.tensors import NUMPY_NAMES, Tensor
 from explorer.savedmodel import constants
 from explorer.savedmodel.model import DType, MetaGraph, Shape, TensorInfo
+from explorer.savedmodel.tensors import NUMPY_NAMES, Tensor
 
 if TYPE_CHECKING:
     import numpy as np

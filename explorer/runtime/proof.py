@@ -18,9 +18,9 @@ from explorer.runtime.child import child_folder
 from explorer.runtime.compare import SAME, Difference, compare, worst
 from explorer.runtime.pairs import Entries, Pair, pairs_by_likeness, pairs_from_edits
 from explorer.runtime.tasks import Answer, Loader, Outcome, Progress, Task, do_tasks, read_answer
-from explorer.runtime.tensors import Tensor
 from explorer.savedmodel.model import MetaGraph, SavedModel
 from explorer.savedmodel.opening import open_saved_model
+from explorer.savedmodel.tensors import Tensor
 
 LOADERS: Mapping[Loader, str] = {
     "cpp": "C++ loader (TensorFlow Serving)",

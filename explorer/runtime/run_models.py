@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from explorer.runtime.child import NO_TENSORFLOW, printable_words
-from explorer.runtime.tensors import Tensor
 from explorer.savedmodel import constants
+from explorer.savedmodel.tensors import Tensor
 
 PLAN_FILE = "plan.json"
 EVENTS_FILE = "events.jsonl"

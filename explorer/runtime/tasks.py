@@ -19,8 +19,8 @@ from explorer.errors import FormatError, RunError, quoted
 from explorer.runtime.child import NO_TENSORFLOW, Ended, printable_words, run_child
 from explorer.runtime.generated import Parts
 from explorer.runtime.run_models import EVENTS_FILE, PLAN_FILE
-from explorer.runtime.tensors import Tensor
 from explorer.savedmodel.model import TensorInfo
+from explorer.savedmodel.tensors import Tensor
 
 Loader = Literal["cpp", "v1", "v2"]
 

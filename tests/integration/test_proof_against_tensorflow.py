@@ -14,7 +14,7 @@ import explorer
 from explorer.runtime.batch_test import batch_test
 from explorer.runtime.c_api import REMAPPER_OFF, CApiError, Session
 from explorer.runtime.proof import LOADERS, prove
-from explorer.runtime.tensors import Tensor
+from explorer.savedmodel.tensors import Tensor
 
 Save = Callable[[Callable[[Any], dict[str, Any]], list[int | None]], Path]
 """Saves a model of TensorFlow 1 without variables: what it makes of its float input ``x`` of a shape."""

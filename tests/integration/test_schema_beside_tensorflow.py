@@ -47,10 +47,13 @@ def test_schema_has_the_numbers_of_tensorflow() -> None:
 from google.protobuf import descriptor_pool as default
 from explorer.savedmodel.schema import descriptor_pool, message_class
 import tensorflow
+from tensorflow.core.example import example_pb2
 from tensorflow.core.protobuf import fingerprint_pb2, queue_runner_pb2, saved_model_pb2, tensor_bundle_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, prediction_log_pb2
 queue = [descriptor_pool().FindMessageTypeByName("tensorflow." + name) for name in
          ("SavedModel", "BundleEntryProto", "BundleHeaderProto", "FingerprintDef", "VariableDef", "WhileContextDef",
-          "CondContextDef", "QueueRunnerDef", "SaverDef", "TrackableObjectGraph")]
+          "CondContextDef", "QueueRunnerDef", "SaverDef", "TrackableObjectGraph", "Example", "serving.PredictionLog",
+          "serving.GetModelMetadataResponse", "serving.SignatureDefMap", "serving.GetModelStatusResponse")]
 seen = set()
 while queue:
     ours = queue.pop()

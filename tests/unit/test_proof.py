@@ -31,9 +31,9 @@ from explorer.runtime.examples import encoded_example, encoded_image, example_fe
 from explorer.runtime.generated import Choice, bound_value, choices, generated, merged, row_splits, text_kinds
 from explorer.runtime.pairs import pairs_by_likeness, pairs_from_edits
 from explorer.runtime.proof import LOADERS, Proof, prove
-from explorer.runtime.tensors import Tensor
 from explorer.savedmodel.model import DType, SavedModel, Shape, TensorInfo
 from explorer.savedmodel.records import iter_fields
+from explorer.savedmodel.tensors import Tensor
 
 FLOAT, INT32, STRING, INT64, BFLOAT16 = 1, 3, 7, 9, 14
 
