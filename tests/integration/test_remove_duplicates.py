@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import explorer
 from explorer.exporting.export import export_version
 from explorer.savedmodel.checkpoint_index import OBJECT_GRAPH_KEY
 from explorer.savedmodel.duplicates import find_duplicates
 from explorer.savedmodel.variables import read_variables
-
-tf = pytest.importorskip("tensorflow")
 
 
 def stored_bytes(folder: Path) -> int:

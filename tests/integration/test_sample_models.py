@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("tensorflow")
-
 SAMPLE_MODELS = Path(__file__).resolve().parents[2] / "sample_models"
 EXPECTED: dict[str, dict[str, list[dict[str, Any]]]] = json.loads((SAMPLE_MODELS / "expected.json").read_text("utf-8"))
 VERSIONS = [(model, version) for model, versions in EXPECTED.items() for version in versions]

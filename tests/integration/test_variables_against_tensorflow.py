@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
+import tensorflow as tf
 
 from explorer.savedmodel.checkpoint_index import OBJECT_GRAPH_KEY
 from explorer.savedmodel.records import masked_crc32c
 from explorer.savedmodel.variables import Variables, read_variables, stored_twice
-
-tf = pytest.importorskip("tensorflow")
 
 
 def save_v1(folder: Path, build: Callable[[], object]) -> Path:
@@ -157,7 +155,8 @@ def test_old_format_is_named(tmp_path: Path) -> None:
 
 def test_keras_stores_twice(tmp_path: Path) -> None:
     """The duplicates of a Keras 3 export are found, and no other bytes."""
-    keras = pytest.importorskip("keras")
+    import keras
+
     keras.utils.set_random_seed(1)
     model = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(7), keras.layers.Dense(3)])
     model.export(str(tmp_path), verbose=False)

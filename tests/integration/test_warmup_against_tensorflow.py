@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import explorer
 from explorer import SavedModel
 from explorer.errors import ExportError
 from explorer.savedmodel.records import iter_fields
 from explorer.savedmodel.warmup import WarmupRecord, read_records
-
-tf = pytest.importorskip("tensorflow")
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 
