@@ -17,9 +17,11 @@ PYTEST := $(PY) -m pytest -v $(PYTEST_ARGS)
 INSTALL = $$($(PY) -m uv --version >/dev/null 2>&1 && echo $(PY) -m uv pip install --python $(PY) || echo $(PY) -m pip install)
 # Chromium as a browser test finds it: the variable CHROMIUM, then what is on the PATH, then playwright's own.
 HAVE_CHROMIUM = $(PY) tests/browser/chromium.py >/dev/null
+# What the clients in other languages are run with.
+HAVE_LANGUAGES = command -v curl >/dev/null && command -v node >/dev/null && command -v go >/dev/null && command -v java >/dev/null
 
 .NOTPARALLEL:
-.PHONY: help lab setup setup-test chromium test lint unit integration browser lowest bench clean
+.PHONY: help lab setup setup-test chromium languages test lint unit integration browser lowest bench clean
 
 help:
 	@echo "make lab          set up .venv and open JupyterLab on the first notebook"
@@ -66,6 +68,13 @@ chromium: setup-test
 	@$(HAVE_CHROMIUM) 2>&1 || $(PY) -m playwright install $$(test "$$(id -u)" != 0 || echo --with-deps) chromium || true
 	@$(HAVE_CHROMIUM) || true
 
+languages:
+	@$(HAVE_LANGUAGES) || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && \
+		for package in curl:curl node:nodejs go:golang-go java:default-jdk-headless; do \
+			command -v $${package%%:*} >/dev/null || DEBIAN_FRONTEND=noninteractive \
+				apt-get install -q -y --no-install-recommends $${package##*:}; done; } || true
+	@$(HAVE_LANGUAGES) || echo "curl, node, go and java run the clients; those that are missing are not tested"
+
 # Every part runs, also after a failure in an earlier one, and one failure fails the whole.
 test: setup-test
 	@$(MAKE) --no-print-directory --keep-going lint unit integration browser
@@ -78,7 +87,7 @@ lint: setup-test
 unit: setup-test
 	$(PYTEST) tests/unit
 
-integration: setup-test
+integration: setup-test languages
 	$(PYTEST) tests/integration
 
 # A run of its own: playwright keeps an event loop alive in the main thread, which asyncio.run elsewhere would trip over.
@@ -96,6 +105,7 @@ bench: setup
 	$(PY) benchmarks/first_table.py
 	$(PY) benchmarks/edit_export.py
 	$(PY) benchmarks/validate_edits.py
+	$(PY) benchmarks/requests.py
 
 clean:
 	rm -rf $(VENV)-lowest build dist *.egg-info .artifacts

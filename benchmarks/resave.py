@@ -17,6 +17,9 @@ from collections.abc import Callable
 
 from function_models import OUTPUT, SAMPLE, SIGNATURE
 
+# Python puts the folder of a script on its path, and TensorFlow would find requests.py of this folder for the library.
+sys.path.pop(0)
+
 VARIABLES, VARIABLE_SHAPE = 16, (5000, 2500)  # 50 MB each
 
 

@@ -47,16 +47,36 @@ if TYPE_CHECKING:
     from explorer.editing.listing import list_functions, list_inner_tensors
     from explorer.editing.recipe import apply_recipe, recipe
     from explorer.editing.repair import repair, repairs
-    from explorer.errors import ExplorerError
+    from explorer.errors import ExplorerError, RequestError
     from explorer.exporting.export import export
     from explorer.render.frames import to_frame
     from explorer.render.html import to_html
     from explorer.render.text import to_text
     from explorer.runtime.numeric_test import numeric_test
     from explorer.runtime.proof import prove
+    from explorer.runtime.remote import compare, remote_rest
+    from explorer.runtime.remote_grpc import remote_grpc
+    from explorer.runtime.rest import rest
+    from explorer.runtime.server import serve
+    from explorer.runtime.write_warmup import write_warmup
+    from explorer.savedmodel.feature_spec import feature_spec
     from explorer.savedmodel.model import DType, MetaGraph, SavedModel, Shape, Signature, TensorInfo
     from explorer.savedmodel.opening import open_saved_model
+    from explorer.savedmodel.tf_example import example_bytes, read_example
     from explorer.serving.bodies import request_body
+    from explorer.serving.clients import client_code, request_files
+    from explorer.serving.example_values import example_values
+    from explorer.serving.given_values import given_values
+    from explorer.serving.handover import docker_command, kserve_yaml, models_config
+    from explorer.serving.http_file import http_file
+    from explorer.serving.images import image_value
+    from explorer.serving.lint import lint
+    from explorer.serving.openapi import openapi_document
+    from explorer.serving.parse import parse_request
+    from explorer.serving.requests import requests
+    from explorer.serving.schemas import request_schema, response_schema
+    from explorer.serving.shortened import shortened
+    from explorer.serving.triton import triton_config
     from explorer.widgets.explorer import Explorer
 
 __version__ = "0.1.0"
@@ -67,6 +87,7 @@ _HOMES = {
     "ExplorerError": "errors",
     "MetaGraph": "savedmodel.model",
     "Proof": "diagnosing.proof",
+    "RequestError": "errors",
     "SavedModel": "savedmodel.model",
     "Shape": "savedmodel.model",
     "Signature": "savedmodel.model",
@@ -79,17 +100,34 @@ _HOMES = {
     "bind_input": "editing.edits",
     "check": "checking.checks",
     "clear_devices": "editing.edits",
+    "client_code": "serving.clients",
+    "compare": "runtime.remote",
     "compatibility": "diagnosing.compatibility",
     "copy_meta_graph": "editing.edits",
     "copy_signature": "editing.edits",
     "diff": "editing.diff",
+    "docker_command": "serving.handover",
+    "example_bytes": "savedmodel.tf_example",
+    "example_values": "serving.example_values",
     "export": "exporting.export",
+    "feature_spec": "savedmodel.feature_spec",
+    "given_values": "serving.given_values",
+    "http_file": "serving.http_file",
+    "image_value": "serving.images",
+    "kserve_yaml": "serving.handover",
+    "lint": "serving.lint",
     "list_functions": "editing.listing",
     "list_inner_tensors": "editing.listing",
+    "models_config": "serving.handover",
     "numeric_test": "runtime.numeric_test",
     "open_saved_model": "savedmodel.opening",
+    "openapi_document": "serving.openapi",
+    "parse_request": "serving.parse",
     "prove": "runtime.proof",
+    "read_example": "savedmodel.tf_example",
     "recipe": "editing.recipe",
+    "remote_grpc": "runtime.remote_grpc",
+    "remote_rest": "runtime.remote",
     "remove_default": "editing.edits",
     "remove_input": "editing.edits",
     "remove_meta_graph": "editing.edits",
@@ -103,16 +141,25 @@ _HOMES = {
     "repair_two_truths": "editing.edits",
     "repairs": "editing.repair",
     "request_body": "serving.bodies",
+    "request_files": "serving.clients",
+    "request_schema": "serving.schemas",
+    "requests": "serving.requests",
+    "response_schema": "serving.schemas",
+    "rest": "runtime.rest",
+    "serve": "runtime.server",
     "set_default": "editing.edits",
     "set_input_shape": "editing.edits",
     "set_input_tensor": "editing.edits",
     "set_method_name": "editing.edits",
     "set_output_tensor": "editing.edits",
     "set_tags": "editing.edits",
+    "shortened": "serving.shortened",
     "strip_default_attrs": "editing.edits",
     "to_frame": "render.frames",
     "to_html": "render.html",
     "to_text": "render.text",
+    "triton_config": "serving.triton",
+    "write_warmup": "runtime.write_warmup",
 }
 """Public name → the module that holds it."""
 
@@ -122,6 +169,7 @@ __all__ = [
     "ExplorerError",
     "MetaGraph",
     "Proof",
+    "RequestError",
     "SavedModel",
     "Shape",
     "Signature",
@@ -135,17 +183,34 @@ __all__ = [
     "bind_input",
     "check",
     "clear_devices",
+    "client_code",
+    "compare",
     "compatibility",
     "copy_meta_graph",
     "copy_signature",
     "diff",
+    "docker_command",
+    "example_bytes",
+    "example_values",
     "export",
+    "feature_spec",
+    "given_values",
+    "http_file",
+    "image_value",
+    "kserve_yaml",
+    "lint",
     "list_functions",
     "list_inner_tensors",
+    "models_config",
     "numeric_test",
     "open_saved_model",
+    "openapi_document",
+    "parse_request",
     "prove",
+    "read_example",
     "recipe",
+    "remote_grpc",
+    "remote_rest",
     "remove_default",
     "remove_input",
     "remove_meta_graph",
@@ -159,16 +224,25 @@ __all__ = [
     "repair_two_truths",
     "repairs",
     "request_body",
+    "request_files",
+    "request_schema",
+    "requests",
+    "response_schema",
+    "rest",
+    "serve",
     "set_default",
     "set_input_shape",
     "set_input_tensor",
     "set_method_name",
     "set_output_tensor",
     "set_tags",
+    "shortened",
     "strip_default_attrs",
     "to_frame",
     "to_html",
     "to_text",
+    "triton_config",
+    "write_warmup",
 ]
 
 

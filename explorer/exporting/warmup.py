@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from explorer.exporting.source_tree import SourceTree, changed
 from explorer.exporting.warmup_record import FilledInput, NewKeys, filled_inputs, with_new_keys
 from explorer.savedmodel import constants
 from explorer.savedmodel.model import DType, SavedModel, Shape, Signature
-from explorer.savedmodel.records import masked_crc32c, read_whole
+from explorer.savedmodel.records import read_whole
 from explorer.savedmodel.warmup import (
     CHECKSUM_BYTES,
     FRAME_HEAD_BYTES,
@@ -29,6 +28,7 @@ from explorer.savedmodel.warmup import (
     FramedRecord,
     WarmupRecord,
     contradictions,
+    framed_record,
     read_records,
     read_warmup,
     requests_of,
@@ -159,7 +159,7 @@ def rewrite_records(data: bytes, path: str, original: SavedModel, edited: SavedM
         if new is None:
             dropped[index] = why
         else:
-            kept.append(_framed(new))
+            kept.append(framed_record(new))
             rewritten.append(index)
         if _fits(record.requests, before):
             faults = _faults(record.requests, old, after)
@@ -316,13 +316,6 @@ def _rewrite(rewriting: WarmupRewriting, data: bytes, tree: SourceTree, report: 
 
 def _write_all(content: bytes, stream: BinaryIO) -> None:
     stream.write(content)
-
-
-def _framed(record: bytes) -> bytes:
-    """A record as it stands in a TFRecord file: its length and itself, each with its checksum."""
-    length = struct.pack("<Q", len(record))
-    head = length + struct.pack("<I", masked_crc32c(length))
-    return head + record + struct.pack("<I", masked_crc32c(record))
 
 
 def _records(count: int) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from explorer.errors import FormatError, RunError, quoted
-from explorer.runtime.child import NO_TENSORFLOW, Ended, printable_words, run_child
+from explorer.runtime.child import NEEDS_TENSORFLOW, NO_TENSORFLOW, Ended, printable_words, run_child
 from explorer.runtime.generated import Parts
 from explorer.runtime.run_models import EVENTS_FILE, PLAN_FILE
 from explorer.savedmodel.model import TensorInfo
@@ -189,10 +189,7 @@ def do_tasks(
             timeout_s=max(0.0, deadline_s - time.monotonic()), cancel=cancel, watch=watch if progress else None,
         )  # fmt: skip
         if ended.status == NO_TENSORFLOW:
-            raise RunError(
-                "running a model takes TensorFlow, which isn't installed here; "
-                "run pip install 'savedmodel-explorer[tensorflow]'"
-            )
+            raise RunError(NEEDS_TENSORFLOW)
         first = _take_in(folder, first, ended, outcomes, answers)
     for outcome, found in zip(outcomes, answers, strict=True):
         outcome.answers = () if outcome.error else tuple(found)

@@ -10,6 +10,7 @@ https://github.com/tensorflow/serving/tree/master/tensorflow_serving/apis; only 
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -133,6 +134,16 @@ def read_records(data: bytes, path: str) -> tuple[FramedRecord, ...]:
         except FormatError as error:
             raise FormatError(f"record {index} of {quoted(path)} is no PredictionLog: {error}") from None
     return tuple(records)
+
+
+def framed_record(record: bytes) -> bytes:
+    """A record as it stands in a TFRecord file: its length and itself, each with its checksum.
+
+    See https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
+    """
+    length = struct.pack("<Q", len(record))
+    head = length + struct.pack("<I", masked_crc32c(length))
+    return head + record + struct.pack("<I", masked_crc32c(record))
 
 
 def contradictions(

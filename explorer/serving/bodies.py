@@ -8,30 +8,54 @@ The row format is ``{"instances": [{key: value}, …]}``, one object an example;
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from explorer.errors import NotFoundError, RequestError, quoted
 from explorer.savedmodel import constants
-from explorer.savedmodel.model import MetaGraph, SavedModel, Signature, printable_tags
+from explorer.savedmodel.model import MetaGraph, SavedModel, Signature, frozen, printable_tags
+from explorer.savedmodel.tensors import Tensor
+from explorer.serving.arrays import nested_of
+from explorer.serving.body import Body, BodyFormat, json_text
 from explorer.serving.values import (
+    MOST_BODY_BYTES,
     MOST_ELEMENTS,
-    Tensor,
-    base64_object,
+    Values,
     check_sendable,
     element_count,
     read_value,
+    text_bytes,
     zeros,
 )
 
-BodyFormat = Literal["row", "column", "examples"]
-"""``examples`` is the form of ``:classify`` and ``:regress``; the other two are for ``:predict``."""
+__all__ = [
+    "EXAMPLES_INPUT",
+    "FORMATS",
+    "Body",
+    "BodyFormat",
+    "answer_obstacle",
+    "body_format",
+    "body_of",
+    "body_text",
+    "check_body_size",
+    "check_callable",
+    "chosen_signature",
+    "common_batch",
+    "format_of",
+    "json_text",
+    "make_body",
+    "request_body",
+    "rest_path",
+    "row_obstacle",
+    "takes_examples",
+]
 
 FORMATS = ("row", "column")
 """The formats that one can ask for."""
 
 _EXAMPLE_METHODS = (constants.CLASSIFY_METHOD_NAME, constants.REGRESS_METHOD_NAME)
-_EXAMPLES_INPUT_KEY = "inputs"
+EXAMPLES_INPUT = "inputs"
+"""The one input key of signatures that ``:classify`` and ``:regress`` call."""
 
 
 def request_body(
@@ -50,8 +74,10 @@ def request_body(
         signature_key: Which signature; None takes ``serving_default``, or the only one that can be called.
         tags: Which meta graph; None where there is only one, or one tagged ``serve``.
         format: ``"row"`` or ``"column"``; None takes what fits, see :func:`body_format`.
-        values: Input key → scalar, nested lists, numpy array or bytes. Inputs that are left out get zeros, False or
-            empty texts, with 1 for unknown dimensions (and the batch size of the given ones for the first).
+        values: Input key → scalar, nested lists, numpy array or bytes; or a DataFrame or a path, see
+            :func:`~explorer.serving.given_values.given_values`. Inputs that are left out get zeros, False or empty
+            texts (a tf.Example of such where the model parses one), with 1 for unknown dimensions (and the batch size
+            of the given ones for the first).
         indent: Blanks per level for a body on several lines; None makes one line.
 
     Returns:
@@ -61,8 +87,8 @@ def request_body(
         NotFoundError: There is no such meta graph, signature or input.
         RequestError: No REST request fits the signature, or a value doesn't fit its input.
     """
-    signature = chosen_signature(model.meta_graph(tags), signature_key)
-    return json_text(make_body(signature, format, values), indent)
+    meta_graph = model.meta_graph(tags)
+    return body_text(chosen_signature(meta_graph, signature_key), format, values, meta_graph, indent)
 
 
 def body_format(signature: Signature, values: Mapping[str, Any] | None = None) -> tuple[BodyFormat, str]:
@@ -73,9 +99,14 @@ def body_format(signature: Signature, values: Mapping[str, Any] | None = None) -
         RequestError: None fits.
     """
     check_callable(signature)
-    if not values and _takes_examples(signature):
+    if _nothing(values) and takes_examples(signature):
         return "examples", f"the method is {signature.method}, and its REST verb takes a list of tf.Examples."
-    obstacle = _row_obstacle(signature, _tensors(signature, values))
+    return format_of(signature, _tensors(signature, values, None))
+
+
+def format_of(signature: Signature, values: Mapping[str, Values]) -> tuple[BodyFormat, str]:
+    """Which of row and column fits a signature and its values, and why, in a sentence."""
+    obstacle = row_obstacle(signature, values) or answer_obstacle(signature)
     if obstacle:
         return "column", f"the row format is impossible: {obstacle}."
     return "row", "every input has a first dimension, the batch, and all agree on its size."
@@ -85,27 +116,50 @@ def make_body(
     signature: Signature,
     format: str | None = None,  # noqa: A002 - as in request_body
     values: Mapping[str, Any] | None = None,
+    meta_graph: MetaGraph | None = None,
 ) -> dict[str, Any]:
-    """The body as data; arguments and errors as for :func:`request_body`."""
+    """The body as data; arguments and errors as for :func:`body_of`."""
+    return body_of(signature, format, values, meta_graph).data()
+
+
+def body_text(
+    signature: Signature,
+    format: str | None = None,  # noqa: A002 - as in request_body
+    values: Mapping[str, Any] | None = None,
+    meta_graph: MetaGraph | None = None,
+    indent: int | None = None,
+) -> str:
+    """The body as JSON; arguments and errors as for :func:`body_of` and :func:`request_body`."""
+    return body_of(signature, format, values, meta_graph).text(indent)
+
+
+def body_of(
+    signature: Signature,
+    format: str | None = None,  # noqa: A002 - as in request_body
+    values: Mapping[str, Any] | None = None,
+    meta_graph: MetaGraph | None = None,
+) -> Body:
+    """The body, before it is written.
+
+    Args:
+        signature: The signature.
+        format: As for :func:`request_body`, like ``values`` and the errors.
+        values: Input key → value.
+        meta_graph: Where the signature stands: what its graph parses as tf.Examples is filled with such; None leaves
+            those texts empty.
+    """
     if format is not None and format not in FORMATS:
         raise RequestError(f"there is no format {quoted(str(format))}; it is 'row' or 'column'")
     check_callable(signature)
-    body: dict[str, Any] = {}
-    if signature.key != constants.DEFAULT_SIGNATURE_KEY:
-        body["signature_name"] = signature.key
-    if format is None and not values and _takes_examples(signature):
-        body["examples"] = [{}]
-        return body
-    tensors = _tensors(signature, values)
-    obstacle = _row_obstacle(signature, tensors)
+    if format is None and _nothing(values) and takes_examples(signature):
+        return Body(signature.key, "examples", {}, {"examples": [_zero_features(signature, meta_graph)]})
+    tensors = _tensors(signature, values, meta_graph)
+    obstacle = row_obstacle(signature, tensors)
     if format == "row" and obstacle:
         raise RequestError(f"{_where(signature)} can't be called in row format: {obstacle}; use the column format")
-    if format == "column" or obstacle:
-        body["inputs"] = _named({key: nested for key, (nested, _) in tensors.items()})
-        return body
-    batch = next(iter(tensors.values()))[1][0]
-    body["instances"] = [_named({key: nested[row] for key, (nested, _) in tensors.items()}) for row in range(batch)]
-    return body
+    if format is None and not obstacle:
+        obstacle = answer_obstacle(signature)
+    return Body(signature.key, "column" if format == "column" or obstacle else "row", tensors)
 
 
 def chosen_signature(meta_graph: MetaGraph, signature_key: str | None) -> Signature:
@@ -161,51 +215,114 @@ def rest_path(model_name: str, version: int | None = None, method: str = "predic
     return f"/v1/models/{quote(model_name, safe='')}{place}:{verb}"
 
 
-def json_text(body: Mapping[str, Any], indent: int | None = None) -> str:
-    """A body as JSON in ASCII; with ``indent`` on several lines, but lists of numbers on one."""
-    import json
-
-    text = json.dumps(body) if indent is None else _indented(body, indent, 0)
-    return text.replace("\x7f", "\\u007f")  # the one control character that json leaves as it is
-
-
-def _indented(value: Any, indent: int, level: int) -> str:
-    import json
-
-    items = list(value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ())
-    if not any(isinstance(item, dict | list) for item in items):
-        return json.dumps(value)
-    start, end = "\n" + " " * (indent * (level + 1)), "\n" + " " * (indent * level)
-    texts = [_indented(item, indent, level + 1) for item in items]
-    if isinstance(value, Mapping):
-        pairs = [f"{json.dumps(key)}: {text}" for key, text in zip(value, texts, strict=True)]
-        return "{" + start + f",{start}".join(pairs) + end + "}"
-    return "[" + start + f",{start}".join(texts) + end + "]"
-
-
-def _tensors(signature: Signature, values: Mapping[str, Any] | None) -> dict[str, Tensor]:
-    """Every input's tensor: as given, or zeros."""
+def _tensors(signature: Signature, values: Mapping[str, Any] | None, meta_graph: MetaGraph | None) -> dict[str, Values]:
+    """Every input's values: as given, or zeros."""
     where = _where(signature)
-    if values is not None and not isinstance(values, Mapping):
-        raise RequestError("the values must be a mapping from input key to value")
-    given: dict[str, Tensor] = {}
-    for key, value in (values or {}).items():
-        info = signature.input(key)
-        given[key] = read_value(key, value, info, where)
-    batches = {shape[0] for _, shape in given.values() if shape}
-    batch = batches.pop() if len(batches) == 1 else 1
-    tensors = {
-        key: given[key] if key in given else zeros(key, info, where, batch) for key, info in signature.inputs.items()
-    }
-    if sum(element_count(shape) for _, shape in tensors.values()) > MOST_ELEMENTS:
+    given = _given(signature, values, meta_graph)
+    batch = common_batch(given)
+    tensors: dict[str, Values] = {}
+    for key, info in signature.inputs.items():
+        tensors[key] = given[key] if key in given else zeros(key, info, where, batch)
+        if key not in given and info.dtype.number == constants.DT_STRING:
+            tensors[key] = _zero_examples(signature, key, tensors[key], meta_graph)
+    check_body_size(where, tensors)
+    return tensors
+
+
+def _nothing(values: Any) -> bool:
+    return values is None or (isinstance(values, Mapping) and not values)
+
+
+def _given(signature: Signature, values: Any, meta_graph: MetaGraph | None) -> dict[str, Values]:
+    if values is None:
+        return {}
+    from explorer.serving.given_values import named_values  # a body of zeros doesn't pay for it
+
+    given: dict[str, Values] = {}
+    for key, value in named_values(signature, values, _specs(signature, meta_graph)).items():
+        if isinstance(value, Tensor):
+            given[key] = nested_of(value), value.shape
+        else:
+            given[key] = read_value(key, value, signature.input(key), _where(signature))
+    return given
+
+
+def common_batch(values: Mapping[str, Values]) -> int:
+    """The batch size that inputs left out should have: that of the given ones, 1 where they don't agree."""
+    batches = {shape[0] for _, shape in values.values() if shape}
+    return batches.pop() if len(batches) == 1 else 1
+
+
+def check_body_size(where: str, values: Mapping[str, Values]) -> None:
+    """Refuses values of which a body would be too large to be of use.
+
+    Raises:
+        RequestError: They are.
+    """
+    lists = [shape for nested, shape in values.values() if not hasattr(nested, "dtype")]
+    if sum(element_count(shape) for shape in lists) > MOST_ELEMENTS:
         raise RequestError(
             f"the inputs of {where} have more than {MOST_ELEMENTS} elements together, the most for which a request "
             "body is made; send them by gRPC"
         )
-    return tensors
+    size_bytes = sum(text_bytes(value) for value in values.values())
+    if size_bytes > MOST_BODY_BYTES:
+        raise RequestError(
+            f"the inputs of {where} would take some {size_bytes >> 20} MiB as JSON, and request bodies are made up to "
+            f"{MOST_BODY_BYTES >> 20} MiB; send them by gRPC"
+        )
 
 
-def _row_obstacle(signature: Signature, tensors: Mapping[str, Tensor]) -> str:
+def _zero_examples(signature: Signature, key: str, values: Values, meta_graph: MetaGraph | None) -> Values:
+    """Records without anything in their features for an input that is parsed; what it was for any other."""
+    spec = _specs(signature, meta_graph).get(key)
+    if not spec:
+        return values
+    from explorer.serving.example_values import example_record
+
+    record = example_record(spec)
+    nested, shape = values
+    filled: Any = record
+    for size in reversed(shape):
+        filled = [filled] * size
+    return filled, shape
+
+
+def _zero_features(signature: Signature, meta_graph: MetaGraph | None) -> dict[str, Any]:
+    """The features of the example that stands in a body of classify or regress; none where they aren't known."""
+    spec = _specs(signature, meta_graph).get(EXAMPLES_INPUT)
+    if not spec:
+        return {}
+    from explorer.serving.example_values import example_record, json_features
+
+    features: dict[str, Any] = json_features(example_record(spec))
+    return features
+
+
+def _specs(signature: Signature, meta_graph: MetaGraph | None) -> Mapping[str, Any]:
+    from explorer.savedmodel.feature_spec import feature_specs
+
+    return frozen({}) if meta_graph is None else feature_specs(meta_graph, signature)
+
+
+def answer_obstacle(signature: Signature) -> str:
+    """Why the answer to the row format would be an error, or an empty text.
+
+    A declared shape may lie, so this decides on the format and doesn't refuse rows to who asks for them.
+    """
+    batches: dict[int, str] = {}
+    for key, info in signature.outputs.items():
+        if info.shape.dims == ():
+            return f"output {quoted(key)} is a scalar, and an answer in rows needs a batch in every output"
+        if info.shape.dims and info.shape.dims[0] is not None and info.shape.dims[0] >= 0:
+            batches.setdefault(info.shape.dims[0], key)
+    if len(batches) > 1:
+        (one, first), (other, second), *_ = batches.items()
+        return f"output {quoted(first)} has a batch of {one} and output {quoted(second)} one of {other}"
+    return ""
+
+
+def row_obstacle(signature: Signature, tensors: Mapping[str, Values]) -> str:
     """Why the row format is impossible, or an empty text."""
     batches: dict[int, str] = {}
     for key, (_, shape) in tensors.items():
@@ -222,24 +339,12 @@ def _row_obstacle(signature: Signature, tensors: Mapping[str, Tensor]) -> str:
     return ""
 
 
-def _named(values: dict[str, Any]) -> dict[str, Any]:
-    """An object of inputs that the server can't take for bytes in base64.
-
-    ``{"b64": "text"}`` would be decoded, even where ``b64`` is an input's key; ``{"b64": {"b64": "dGV4dA=="}}`` is
-    the same text as a named input.
-    """
-    text = values.get("b64")
-    if len(values) == 1 and isinstance(text, str):
-        return {"b64": base64_object(text.encode("utf-8"))}
-    return values
-
-
-def _takes_examples(signature: Signature) -> bool:
+def takes_examples(signature: Signature) -> bool:
     """Whether ``:classify`` or ``:regress`` accepts the signature's inputs: one, ``inputs``, of strings."""
     return (
         signature.method_name in _EXAMPLE_METHODS
-        and list(signature.inputs) == [_EXAMPLES_INPUT_KEY]
-        and signature.inputs[_EXAMPLES_INPUT_KEY].dtype.number == constants.DT_STRING
+        and list(signature.inputs) == [EXAMPLES_INPUT]
+        and signature.inputs[EXAMPLES_INPUT].dtype.number == constants.DT_STRING
     )
 
 

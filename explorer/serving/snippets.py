@@ -7,7 +7,8 @@ from shlex import quote
 from typing import Any
 
 from explorer.savedmodel.model import SavedModel
-from explorer.serving.bodies import chosen_signature, json_text, make_body, rest_path
+from explorer.serving.bodies import body_of, chosen_signature, rest_path
+from explorer.serving.literals import shell_literal
 
 DEFAULT_HOST = "http://localhost:8501"
 """Where TensorFlow Serving's REST API listens when nothing else is said."""
@@ -47,11 +48,12 @@ def curl_command(
         NotFoundError: There is no such meta graph, signature or input.
         RequestError: No REST request fits.
     """
-    signature = chosen_signature(model.meta_graph(tags), signature_key)
-    body = make_body(signature, format, values)
-    method = signature.method if "examples" in body else "predict"
+    meta_graph = model.meta_graph(tags)
+    signature = chosen_signature(meta_graph, signature_key)
+    body = body_of(signature, format, values, meta_graph)
+    method = signature.method if body.format == "examples" else "predict"
     url = quote(host.rstrip("/") + rest_path(model_name or served_name(model), None, method))
-    text = _single_quoted(json_text(body))
+    text = shell_literal(body.text())
     if len(text) > _LONGEST_ARGUMENT:
         return f"printf %s {text} | curl -d @- {url}"  # printf is built into the shell, so its arguments have no limit
     return f"curl -d {text} {url}"
@@ -91,8 +93,3 @@ def saved_model_cli_command(model: SavedModel, tags: Iterable[str] | None, signa
 def _option(name: str, value: str) -> str:
     """An option with its value; one that begins with a dash would be taken for the next option."""
     return quote(f"{name}={value}") if value.startswith("-") else f"{name} {quote(value)}"
-
-
-def _single_quoted(text: str) -> str:
-    """A text as one word of a POSIX shell."""
-    return "'" + text.replace("'", "'\\''") + "'"

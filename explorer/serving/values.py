@@ -1,8 +1,8 @@
-"""Example values of one input as TensorFlow Serving's REST API takes them: nested lists of what JSON can hold.
+"""Values of one input, checked against its dtype and shape: nested lists of what JSON can hold, or a numpy array.
 
 Which JSON value fits which dtype is what ``tensorflow_serving/util/json_tensor.cc`` accepts; where the server takes a
 value and quietly turns it into another (200 as ``int8`` becomes -56, 1e39 as ``float32`` becomes infinity) this
-module refuses it.
+module refuses it. Dtypes that only gRPC takes are held to the same.
 """
 
 from __future__ import annotations
@@ -16,27 +16,39 @@ from typing import Any
 from explorer.errors import RequestError, printable_name, quoted
 from explorer.savedmodel import constants
 from explorer.savedmodel.model import DType, TensorInfo
+from explorer.serving.arrays import (
+    BFLOAT16,
+    BFLOAT16_OVERFLOW,
+    COMPLEX,
+    COMPLEX64,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    FLOATS,
+    INTEGER_RANGES,
+    as_array,
+    first_misfit,
+    json_array,
+    lists_of,
+)
 
 MOST_ELEMENTS = 5_000_000
-"""A body with more elements than this is not made: as JSON it would take 25 MB and more."""
+"""A body with more elements in lists than this is not made: as Python objects they would take hundreds of MB."""
+
+MOST_BODY_BYTES = 1 << 29
+"""A body of arrays that would be larger than this is not made."""
 
 MOST_RANK = 254
 """The most dimensions that a tensor of TensorFlow can have (``TensorShape::MaxDimensions``)."""
 
-_INTEGER_RANGES = {
-    3: (-(2**31), 2**31 - 1),
-    4: (0, 2**8 - 1),
-    5: (-(2**15), 2**15 - 1),
-    6: (-(2**7), 2**7 - 1),
-    9: (-(2**63), 2**63 - 1),
-    22: (0, 2**32 - 1),
-    23: (0, 2**64 - 1),
-}
-_FLOAT32, _FLOAT64 = 1, 2
+_REST_DTYPES = frozenset({1, 2, 3, 4, 5, 6, 9, 22, 23, constants.DT_BOOL, constants.DT_STRING})
+_DTYPES = FLOATS | COMPLEX | INTEGER_RANGES.keys() | {constants.DT_BOOL, constants.DT_STRING}
 _LARGEST_FLOAT32 = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
+# What is refused rounds to infinity: half a unit above the largest number.
+_LARGEST = {FLOAT32: (_LARGEST_FLOAT32, "<f"), BFLOAT16: (_LARGEST_FLOAT32, "<f"), FLOAT16: (65504.0, "<e")}
 
-Tensor = tuple[Any, tuple[int, ...]]
-"""Nested lists of JSON values, and the shape that they have."""
+Values = tuple[Any, tuple[int, ...]]
+"""Nested lists of numbers, True and False, texts and bytes, or an array of numbers; and the shape that they have."""
 
 
 class _MisfitError(Exception):
@@ -45,6 +57,29 @@ class _MisfitError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.indices: list[int] = []
+
+
+def check_feedable(key: str, info: TensorInfo, where: str) -> None:
+    """Checks that a request of some protocol can hold an input.
+
+    Args:
+        key: The input key.
+        info: What is declared.
+        where: The signature as it stands in a sentence.
+
+    Raises:
+        RequestError: None can.
+    """
+    if info.encoding != "name":
+        raise RequestError(
+            f"input {quoted(key)} of {where} is encoded as {info.encoding}, several tensors in one; "
+            "requests hold plain tensors only"
+        )
+    if info.dtype.base.number not in _DTYPES:
+        raise RequestError(
+            f"input {quoted(key)} of {where} has the dtype {info.dtype} ({info.dtype.name}), of which no values can be "
+            "given here"
+        )
 
 
 def check_sendable(key: str, info: TensorInfo, where: str) -> None:
@@ -63,19 +98,19 @@ def check_sendable(key: str, info: TensorInfo, where: str) -> None:
             f"input {quoted(key)} of {where} is encoded as {info.encoding}, several tensors in one; "
             "REST requests hold plain tensors only"
         )
-    if info.dtype.number not in _INTEGER_RANGES and info.dtype.number not in (
-        _FLOAT32,
-        _FLOAT64,
-        constants.DT_BOOL,
-        constants.DT_STRING,
-    ):
+    if not is_rest_dtype(info.dtype):
         raise RequestError(
             f"input {quoted(key)} of {where} has the dtype {info.dtype} ({info.dtype.name}), which TensorFlow "
             "Serving's REST API doesn't take; send it by gRPC, whose messages hold every dtype"
         )
 
 
-def zeros(key: str, info: TensorInfo, where: str, batch: int = 1) -> Tensor:
+def is_rest_dtype(dtype: DType) -> bool:
+    """Whether the REST API has a JSON form for a dtype, in requests and in answers alike."""
+    return dtype.number in _REST_DTYPES
+
+
+def zeros(key: str, info: TensorInfo, where: str, batch: int = 1) -> Values:
     """Zeros, False or empty texts in the declared shape.
 
     Args:
@@ -88,8 +123,7 @@ def zeros(key: str, info: TensorInfo, where: str, batch: int = 1) -> Tensor:
     Raises:
         RequestError: That would be too many elements.
     """
-    dims = (None,) if info.shape.dims is None else info.shape.dims
-    shape = tuple(_size(dim, batch if axis == 0 else 1) for axis, dim in enumerate(dims))
+    shape = filled_shape(info, batch)
     _check_size(key, where, shape)
     nested = _zero(info.dtype)
     for size in reversed(shape):
@@ -97,27 +131,46 @@ def zeros(key: str, info: TensorInfo, where: str, batch: int = 1) -> Tensor:
     return nested, shape
 
 
-def read_value(key: str, value: object, info: TensorInfo, where: str) -> Tensor:
-    """Turns a value that somebody gave into JSON values, after a check of dtype and shape.
+def filled_shape(info: TensorInfo, batch: int = 1) -> tuple[int, ...]:
+    """A shape that fits a declared one: ``batch`` for an unknown first dimension, 1 for every other unknown one."""
+    dims = (None,) if info.shape.dims is None else info.shape.dims
+    return tuple(_size(dim, batch if axis == 0 else 1) for axis, dim in enumerate(dims))
+
+
+def read_value(key: str, value: object, info: TensorInfo, where: str) -> Values:
+    """Checks dtype and shape of a value that somebody gave.
 
     Args:
         key: The input key.
         value: A scalar, nested lists or tuples, a numpy array or what can become one; bytes stand for a string
             that need not be UTF-8.
-        info: What is declared; the dtype must be sendable.
+        info: What is declared.
         where: The signature as it stands in a sentence.
+
+    Returns:
+        Nested lists, or the array where it is one of numbers.
 
     Raises:
         RequestError: It doesn't fit; the sentence names the element.
     """
+    dtype = info.dtype.base
     try:
-        nested, shape = _converted(value, _leaf_of(info.dtype), 0)
-        _check_size(key, where, shape)
+        leaf = _leaf_of(dtype)
+        checked = _checked_array(value, dtype, leaf) if _is_array(value) else None
+        nested, shape = checked or _converted(value, leaf, 0)
+        if not hasattr(nested, "dtype"):
+            _check_size(key, where, shape)
         _check_shape(shape, info)
     except _MisfitError as misfit:
         path = printable_name(key) + "".join(f"[{index}]" for index in misfit.indices)
         raise RequestError(f"the value for input {quoted(key)} of {where} doesn't fit: {path} {misfit}") from None
     return nested, shape
+
+
+def text_bytes(values: Values) -> int:
+    """About how many bytes an array takes as JSON; 0 for lists, whose elements are counted instead."""
+    nested, shape = values
+    return 0 if not hasattr(nested, "dtype") else math.prod(shape) * (2 * nested.dtype.itemsize + 4)
 
 
 def element_count(shape: tuple[int, ...]) -> int:
@@ -143,7 +196,7 @@ def _size(dim: int | None, unknown: int) -> int:
 
 
 def _zero(dtype: DType) -> Any:
-    if dtype.number in _INTEGER_RANGES:
+    if dtype.number in INTEGER_RANGES:
         return 0
     return {constants.DT_BOOL: False, constants.DT_STRING: ""}.get(dtype.number, 0.0)
 
@@ -177,9 +230,9 @@ def _dimensions(rank: int) -> str:
     return "no dimension" if rank == 0 else "1 dimension" if rank == 1 else f"{rank} dimensions"
 
 
-def _converted(value: Any, leaf: Callable[[Any], Any], depth: int) -> Tensor:
+def _converted(value: Any, leaf: Callable[[Any], Any], depth: int) -> Values:
     """Converts every element of nested lists, all of which must have one shape."""
-    if hasattr(value, "__array__") and not isinstance(value, str | bytes | float):
+    if _is_array(value):
         value = _array_to_lists(value)
     if not isinstance(value, list | tuple):
         return leaf(value), ()
@@ -203,45 +256,55 @@ def _converted(value: Any, leaf: Callable[[Any], Any], depth: int) -> Tensor:
     return nested, (len(nested), *shape)
 
 
-def _array_to_lists(value: Any) -> Any:
-    """An array, or a scalar of numpy, as Python lists and scalars; float32 by its shortest digits."""
-    import numpy as np
+def _is_array(value: object) -> bool:
+    return hasattr(value, "__array__") and not isinstance(value, str | bytes | float)
 
+
+def _checked_array(value: object, dtype: DType, leaf: Callable[[Any], Any]) -> Values | None:
+    """An array of numbers that stays one; None where the elements are looked at one by one.
+
+    Raises:
+        _MisfitError: An element doesn't fit.
+    """
+    array = _read_array(value)
+    if array.dtype.kind not in "biufc" or not array.size or dtype.number == constants.DT_STRING:
+        return None
+    if array.dtype.kind == "c" and dtype.number not in COMPLEX:
+        raise _no_json(array)
+    if (index := first_misfit(array, dtype.number)) is not None:
+        try:
+            leaf(array[index].item())
+        except _MisfitError as misfit:
+            misfit.indices = list(index)
+            raise
+    return json_array(array, dtype.number).reshape(array.shape), array.shape
+
+
+def _read_array(value: object) -> Any:
     try:
-        array = np.asarray(value)
+        return as_array(value)
     except (TypeError, ValueError):
         raise _MisfitError(f"is a {type(value).__name__} that numpy can't turn into an array") from None
+
+
+def _no_json(array: Any) -> _MisfitError:
+    return _MisfitError(f"is an array of {array.dtype}, which has no JSON form; convert it with astype first")
+
+
+def _array_to_lists(value: Any) -> Any:
+    """An array, or a scalar of numpy, as Python lists and scalars; float32 by its shortest digits."""
+    array = _read_array(value)
     if array.size > MOST_ELEMENTS:
         raise _MisfitError(f"has {array.size} elements; request bodies are made up to {MOST_ELEMENTS}")
-    if array.dtype.kind not in "biufSUO":
-        raise _MisfitError(f"is an array of {array.dtype}, which has no JSON form; convert it with astype first")
-    if (array.dtype.kind, array.dtype.itemsize) != ("f", 4) or array.size == 0:  # of any byte order
-        return array.tolist()
-    numbers = _shortest_float32(array)
-    for size in reversed(array.shape[1:]):
-        numbers = [numbers[start : start + size] for start in range(0, len(numbers), size)]
-    return numbers if array.shape else numbers[0]
-
-
-def _shortest_float32(array: Any) -> list[Any]:
-    """The elements as the shortest floats that are the same float32: 0.1, not 0.10000000149011612."""
-    import numpy as np
-    import orjson
-
-    flat = np.ascontiguousarray(array.reshape(-1), dtype=np.float32)
-    finite = np.isfinite(flat)
-    # orjson writes NaN and infinities as null, so they are put back by hand.
-    text = orjson.dumps(np.where(finite, flat, np.float32(0)), option=orjson.OPT_SERIALIZE_NUMPY)
-    numbers: list[Any] = orjson.loads(text)
-    for index in np.flatnonzero(~finite).tolist():
-        numbers[index] = float(flat[index])
-    return numbers
+    if array.dtype.kind not in "biufcSUO":
+        raise _no_json(array)
+    return lists_of(array)
 
 
 def _leaf_of(dtype: DType) -> Callable[[Any], Any]:
     """The conversion of one element."""
-    if dtype.number in _INTEGER_RANGES:
-        lowest, highest = _INTEGER_RANGES[dtype.number]
+    if dtype.number in INTEGER_RANGES:
+        lowest, highest = INTEGER_RANGES[dtype.number]
 
         def integer(value: Any) -> int:
             if not isinstance(value, int) or isinstance(value, bool):
@@ -255,7 +318,11 @@ def _leaf_of(dtype: DType) -> Callable[[Any], Any]:
         return lambda value: _expect(value, bool, dtype, "True or False")
     if dtype.number == constants.DT_STRING:
         return _string
-    return _float32 if dtype.number == _FLOAT32 else _float64
+    if dtype.number in COMPLEX:
+        return lambda value: _complex(value, dtype)
+    if dtype.number in _LARGEST:
+        return lambda value: _narrow_float(value, dtype)
+    return _float64
 
 
 def _expect(value: Any, kind: type, dtype: DType, wanted: str) -> Any:
@@ -264,20 +331,34 @@ def _expect(value: Any, kind: type, dtype: DType, wanted: str) -> Any:
     return value
 
 
-def _float32(value: Any) -> float:
-    number = _float64(value, DType(_FLOAT32))
-    if not -_LARGEST_FLOAT32 <= number <= _LARGEST_FLOAT32 and math.isfinite(number):
+def _complex(value: Any, dtype: DType) -> complex:
+    number = value if isinstance(value, complex) else complex(_float64(value, dtype))
+    if dtype.number == COMPLEX64:
+        for part in (number.real, number.imag):
+            try:
+                struct.pack("<f", part)
+            except OverflowError:
+                raise _misfit(value, dtype, f"numbers up to {_LARGEST_FLOAT32:.8g}, or infinity") from None
+    return number
+
+
+def _narrow_float(value: Any, dtype: DType) -> float:
+    number = _float64(value, dtype)
+    largest, form = _LARGEST[dtype.number]
+    if dtype.number == BFLOAT16 and BFLOAT16_OVERFLOW <= abs(number) < math.inf:
+        raise _misfit(value, dtype, "a number up to 3.3895314e+38, or infinity")
+    if not -largest <= number <= largest and math.isfinite(number):
         try:
-            struct.pack("<f", number)  # what rounds down to the largest is still fine
+            struct.pack(form, number)  # what rounds down to the largest is still fine
         except OverflowError:
-            raise _misfit(value, DType(_FLOAT32), f"a number up to {_LARGEST_FLOAT32:.8g}, or infinity") from None
+            raise _misfit(value, dtype, f"a number up to {largest:.8g}, or infinity") from None
     return number
 
 
 def _float64(value: Any, dtype: DType | None = None) -> float:
     if isinstance(value, float):
         return float(value)
-    dtype = dtype or DType(_FLOAT64)
+    dtype = dtype or DType(FLOAT64)
     if not isinstance(value, int) or isinstance(value, bool):
         raise _misfit(value, dtype, "a number")
     try:
@@ -288,7 +369,7 @@ def _float64(value: Any, dtype: DType | None = None) -> float:
 
 def _string(value: Any) -> Any:
     if isinstance(value, bytes):
-        return base64_object(bytes(value))
+        return bytes(value)
     if not isinstance(value, str):
         raise _misfit(value, DType(constants.DT_STRING), "a text, or bytes")
     try:

@@ -17,7 +17,9 @@ def test_there_are_notebooks() -> None:
     assert [notebook.name for notebook in NOTEBOOKS] == [
         "01-what-is-in-a-savedmodel.ipynb",
         "04-change-a-signature.ipynb",
+        "05-what-to-send.ipynb",
         "09-two-versions-will-clients-break.ipynb",
+        "debugging-a-failing-request.ipynb",
     ]
 
 

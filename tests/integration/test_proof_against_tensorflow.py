@@ -178,9 +178,9 @@ def test_the_c_api_carries_every_kind_of_number(save: Save) -> None:
     with Session(folder, ["serve"]) as session:
         answers = session.run({f"in_{k}:0": v for k, v in values.items()}, [f"out_{k}:0" for k in values])
         assert answers == list(values.values())
-        with pytest.raises(CApiError, match="no node 'nowhere'"):
+        with pytest.raises(CApiError, match="Tensor nowhere:0.* was not found in the Graph"):
             session.run({}, ["nowhere:0"])
-        with pytest.raises(CApiError, match="no output 7"):
+        with pytest.raises(CApiError, match="does not have output 7"):
             session.run({}, ["out_bool:7"])
         with pytest.raises(CApiError, match="must feed a value"):
             session.run({}, ["out_bool:0"])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.cli import _parser
+from explorer.cli.arguments import command_parser
 from explorer.editing.recipe import EDITS
 
 
@@ -42,7 +42,10 @@ def test_the_python_of_the_readme_runs(readme: str, workplace: Path) -> None:
     done = subprocess.run([sys.executable, script], cwd=workplace, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert '{"instances": [{"features": [0.0, 0.0, 0.0]}]}\nbreaking\n' in done.stdout
-    assert done.stdout.splitlines()[-1] == str(workplace / "models" / "linear" / "1")
+    printed = done.stdout.splitlines()
+    assert str(workplace / "models" / "linear" / "1") in printed
+    assert 'instances[0].X {"instances": [{"x": 1.0}]}' in printed
+    assert "package main" in printed
 
 
 def test_the_commands_of_the_readme_run(readme: str, workplace: Path) -> None:
@@ -63,7 +66,7 @@ def test_the_readme_names_every_edit_and_every_command(readme: str) -> None:
     """An edit, a command or an option of `edit` that is added is in the README."""
     for name in set(EDITS) - {"repair_two_truths", "repair_captures"}:
         assert f"`{name}`" in readme, name
-    commands = next(action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    commands = next(action for action in command_parser()._actions if isinstance(action, argparse._SubParsersAction))
     for name in commands.choices:
         assert f"| `{name} " in readme, name
     for option in ("--dry-run", "--remove-duplicates", "--warmup", "--prove", "--allow-running"):

@@ -21,7 +21,7 @@ from explorer.exporting.warmup import WarmupRewriting, rewrite_records
 from explorer.savedmodel.model import SavedModel
 from explorer.savedmodel.overlay import Document
 from explorer.savedmodel.reader import read_document
-from explorer.savedmodel.warmup import contradictions, read_records, read_warmup
+from explorer.savedmodel.warmup import contradictions, framed_record, read_records, read_warmup
 from explorer.savedmodel.wire import encode_field as field
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
@@ -92,7 +92,7 @@ def log(kind: int, request: bytes) -> bytes:
 
 def framed(*records: bytes) -> bytes:
     """A TFRecord file."""
-    return b"".join(exporting_warmup._framed(record) for record in records)
+    return b"".join(framed_record(record) for record in records)
 
 
 def rewritten(data: bytes, original: SavedModel, edited: SavedModel) -> WarmupRewriting:
