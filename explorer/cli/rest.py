@@ -61,8 +61,11 @@ def _answer_lines(server: Rest, lines: IO[bytes], output: IO[bytes]) -> None:
         output.flush()  # whoever waits for an answer before the next request gets it
 
 
-def _requests(lines: IO[bytes]) -> Iterator[tuple[str, str]]:
-    """Verb and body of every line; empty lines are passed over."""
+def _requests(lines: IO[bytes]) -> Iterator[tuple[str, bytes | str]]:
+    """Verb and body of every line; empty lines are passed over.
+
+    A body that isn't UTF-8 is written as ``{"b64": "…"}``.
+    """
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -78,7 +81,12 @@ def _requests(lines: IO[bytes]) -> Iterator[tuple[str, str]]:
             raise UsageError(f"line {number} asks for the verb {found}; available: {', '.join(_LINE_VERBS)}")
         if body is None and verb in _WITHOUT_BODY:
             body = ""
-        if not isinstance(body, str):
+        if isinstance(body, dict) and body.keys() == {"b64"}:
+            try:
+                body = base64.b64decode(body["b64"], validate=True)
+            except (ValueError, TypeError):
+                raise UsageError(f"the body of line {number} isn't base64") from None
+        if not isinstance(body, str | bytes):
             raise UsageError(f"line {number} has no body: it must be a text, the body as it would be sent")
         yield verb, body
 

@@ -123,7 +123,7 @@ def test_answers_are_handed_back(recorder: Any) -> None:
     recorder.delay_s = 0.05
     answer = remote_rest(recorder.url, "m").predict(b"{}")
     assert (answer.status, answer.body, answer.content_type) == (404, b'{"error": "\xfe"}', "application/json")
-    assert 0.05 <= answer.latency_s < 5
+    assert answer.latency_s >= 0.05
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -269,18 +268,11 @@ def test_rows_of_several_inputs() -> None:
     assert data["instances"][1]["b"] == [[2, 3]] and data["instances"][1]["s"] == {"b64": "/w=="}
 
 
-def test_batch_of_images_is_written_fast() -> None:
-    """A body of 4.8 million numbers is made several times faster than by way of lists, and reads back the same."""
+def test_batch_of_images_is_written() -> None:
+    """A body of 4.8 million numbers reads back the same; benchmarks/requests.py says how fast it is made."""
     array = np.random.default_rng(0).random((32, 224, 224, 3), np.float32)
     model = a_model(IMAGES)
-    # A sixteenth by way of lists, because it is slow; benchmarks/requests.py measures all of it.
-    started = time.perf_counter()
-    json.dumps(array[:2].tolist())
-    slow = (time.perf_counter() - started) * 16
-    started = time.perf_counter()
     body = explorer.request_body(model, values={"x": array})
-    fast = time.perf_counter() - started
-    assert slow > 4 * fast
     rows = body.split('{"x": ')[1:]
     assert len(rows) == 32
     back = np.array(json.loads(rows[31].rstrip("}], ") + "]]]"), np.float32)
@@ -295,17 +287,15 @@ def test_bodies_beyond_all_use() -> None:
 
 
 def test_shortened_view_is_made_from_the_values() -> None:
-    """Of a large body the ends are shown in milliseconds, with how many elements are between; nobody can send it."""
+    """Of a large body the ends are shown and the rest isn't written, with how many elements are between; nobody can send it."""
     array = np.random.default_rng(0).random((32, 224, 224, 3), np.float32)
     made = requests(a_model(IMAGES), values={"x": array})
-    started = time.perf_counter()
     for request in (made.rest_row, made.rest_column, made.kserve, made.grpc_text):
         text = request.shortened()
         assert len(text) <= 2000 and "more …" in text and text.startswith("(shortened"), request.protocol
         assert "content" not in vars(request), "the whole was written"
         with pytest.raises(json.JSONDecodeError):
             json.loads(text)
-    assert time.perf_counter() - started < 1
     assert "… 29 more …" in made.rest_row.shortened() and "… 4816892 more …" in made.grpc_text.shortened()
     with pytest.raises(text_format.ParseError):
         text_format.Parse(made.grpc_text.shortened(), message_class("tensorflow.serving.PredictRequest")())

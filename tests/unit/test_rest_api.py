@@ -323,9 +323,18 @@ def test_the_command_answers_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told[0]["answer"].encode() == rest(ZOO).predict("{").body
 
 
+def test_a_line_may_hold_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that isn't UTF-8 comes as base64 and is answered as the bytes that it stands for."""
+    status, out = command(monkeypatch, b'{"verb": "predict", "body": {"b64": "/////w=="}}', jsonl=True)
+    (told,) = (json.loads(line) for line in out.splitlines())
+    assert status == 0 and told["answer"].encode() == rest(ZOO).predict(b"\xff\xff\xff\xff").body
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
+        (b'{"verb": "predict", "body": {"b64": "7"}}', r"the body of line 2 isn't base64"),
+        (b'{"verb": "predict", "body": {"b64": 7}}', r"the body of line 2 isn't base64"),
         (b"nonsense", r"line 2 isn't JSON"),
         (b"[" * 100_000, r"line 2 isn't JSON"),
         (b"\xff", r"line 2 isn't JSON"),
