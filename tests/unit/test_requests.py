@@ -287,7 +287,7 @@ def test_bodies_beyond_all_use() -> None:
 
 
 def test_shortened_view_is_made_from_the_values() -> None:
-    """Of a large body the ends and a count are shown, in a form that nobody can send; the whole isn't written for it."""
+    """Of a large body the ends and a count are shown, in a form that nobody can send; the whole isn't written."""
     array = np.random.default_rng(0).random((32, 224, 224, 3), np.float32)
     made = requests(a_model(IMAGES), values={"x": array})
     for request in (made.rest_row, made.rest_column, made.kserve, made.grpc_text):
