@@ -17,8 +17,8 @@ from typing import Any, Final, Literal, Protocol
 
 from explorer.errors import RunError, printable_name, quoted
 from explorer.runtime.http_server import MOST_BODY_BYTES
-from explorer.runtime.rest import Body, body_bytes
 from explorer.runtime.rest_api import RestAnswer
+from explorer.runtime.rest_verbs import Body, RestVerbs, body_bytes
 from explorer.serving.urls import JSON_TYPE
 
 TIMEOUT_S: Final = 30.0
@@ -48,7 +48,7 @@ class Asked(Protocol):
         """Regresses examples."""
 
 
-class RemoteRest:
+class RemoteRest(RestVerbs):
     """A model of a running TensorFlow Serving, asked by REST; :func:`remote_rest` makes one. Threads may share it.
 
     Attributes:
@@ -63,39 +63,6 @@ class RemoteRest:
         self._timeout_s = timeout_s
         self._context = context
 
-    def predict(self, body: Body, *, version: int | None = None, label: str | None = None) -> RestAnswer:
-        """POST ``…:predict``.
-
-        Args:
-            body: The request body: bytes or text as they are sent, or a value of which JSON is made.
-            version: The version to ask; None for the one that is served by default.
-            label: A label instead of a version.
-
-        Returns:
-            What the server answers, errors included.
-
-        Raises:
-            RunError: The server can't be reached, is silent, or doesn't speak HTTP.
-            RequestError: JSON can't be made of the body.
-        """
-        return self.request("POST", self._target(version, label) + ":predict", body)
-
-    def classify(self, body: Body, *, version: int | None = None, label: str | None = None) -> RestAnswer:
-        """POST ``…:classify``; arguments and errors as for :meth:`predict`."""
-        return self.request("POST", self._target(version, label) + ":classify", body)
-
-    def regress(self, body: Body, *, version: int | None = None, label: str | None = None) -> RestAnswer:
-        """POST ``…:regress``; arguments and errors as for :meth:`predict`."""
-        return self.request("POST", self._target(version, label) + ":regress", body)
-
-    def metadata(self, *, version: int | None = None, label: str | None = None) -> RestAnswer:
-        """GET ``…/metadata``: the signatures."""
-        return self.request("GET", self._target(version, label) + "/metadata")
-
-    def status(self, *, version: int | None = None) -> RestAnswer:
-        """GET of the model: how its versions fare."""
-        return self.request("GET", self._target(version, None))
-
     def request(
         self, method: str, target: str, body: Body = b"", headers: Mapping[str, str] | None = None
     ) -> RestAnswer:
@@ -108,7 +75,7 @@ class RemoteRest:
             headers: Headers to send besides.
 
         Raises:
-            RunError: As for :meth:`predict`.
+            RunError: The server can't be reached, is silent, or doesn't speak HTTP.
             RequestError: JSON can't be made of the body.
         """
         data = body_bytes(body)
@@ -129,12 +96,6 @@ class RemoteRest:
             raise RunError(f"{quoted(self.url)} answers with more than {MOST_BODY_BYTES} bytes, which isn't read")
         content_type = (response.getheader("Content-Type") or "").partition(";")[0].strip()
         return RestAnswer(response.status, answer, content_type, time.perf_counter() - started_s)
-
-    def _target(self, version: int | None, label: str | None) -> str:
-        target = f"/v1/models/{_encoded(self.name)}"
-        if label is not None:
-            return f"{target}/labels/{_encoded(label)}"
-        return target if version is None else f"{target}/versions/{version}"
 
     def __repr__(self) -> str:
         return f"RemoteRest({self.url!r}, {self.name!r})"
@@ -268,10 +229,6 @@ def check_timeout(timeout_s: float) -> None:
     """
     if not timeout_s > 0:
         raise RunError(f"the time for an answer must be more than 0 seconds, not {timeout_s}")
-
-
-def _encoded(name: str) -> str:
-    return urllib.parse.quote(name, safe="", errors="surrogateescape")
 
 
 def _reason(error: Exception, timeout_s: float) -> str:

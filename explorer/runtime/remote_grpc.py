@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from explorer.errors import RequestError, RunError, listed, printable_name, quoted
 from explorer.runtime.http_server import NEEDS_EXTRA
 from explorer.runtime.remote import TIMEOUT_S, check_timeout
-from explorer.runtime.rest import Body, body_bytes
 from explorer.runtime.rest_api import RestAnswer
+from explorer.runtime.rest_verbs import Body, body_bytes
 from explorer.savedmodel.constants import DEFAULT_SIGNATURE_KEY, DT_INVALID, DT_STRING, DTYPE_NAMES
 from explorer.savedmodel.schema import message_class
 from explorer.savedmodel.tensors import Tensor

@@ -6,28 +6,24 @@ running a program; it needs the caller's consent and happens in a child process 
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import quote
+from typing import Self
 
-from explorer.errors import ExplorerError, RequestError, RunError, listed, quoted
+from explorer.errors import ExplorerError, RunError, listed, quoted
 from explorer.runtime.engine import Limits
 from explorer.runtime.model_version import ModelVersion
 from explorer.runtime.rest_api import RestAnswer, answer
+from explorer.runtime.rest_verbs import Body, RestVerbs, body_bytes
 from explorer.runtime.versions import Held
 from explorer.savedmodel.folder import find_model, list_versions
 from explorer.savedmodel.model import MetaGraph, SavedModel
 from explorer.savedmodel.opening import open_saved_model
 from explorer.savedmodel.tensors import Tensor
 from explorer.serving.answers import VersionState
-
-Body = bytes | str | Mapping[str, Any] | Sequence[Any]
-"""A request body: as it is sent, or a value of which JSON is made."""
 
 NO_CONSENT = "this executes the model's graph, in a child process with limits; pass consent=True to allow that"
 
@@ -150,7 +146,7 @@ class Version:
         return model
 
 
-class Rest:
+class Rest(RestVerbs):
     """A model that answers requests as TensorFlow Serving does; :func:`rest` makes it.
 
     Close it, or use it in a ``with`` statement; its child process ends with it at the latest. Threads may share it.
@@ -170,36 +166,6 @@ class Rest:
     def versions(self) -> tuple[int, ...]:
         """The versions that are served, the newest first."""
         return tuple(sorted(self._versions, reverse=True))
-
-    def predict(self, body: Body, *, version: int | None = None, label: str | None = None) -> RestAnswer:
-        """POST ``…:predict``.
-
-        Args:
-            body: The request body: bytes or text as they are sent, or a value of which JSON is made.
-            version: The version to ask; None for the newest.
-            label: A label instead of a version.
-
-        Raises:
-            RequestError: JSON can't be made of the body.
-            RunError: There was no consent to run the model.
-        """
-        return self.request("POST", self._target(version, label) + ":predict", body)
-
-    def classify(self, body: Body, *, version: int | None = None, label: str | None = None) -> RestAnswer:
-        """POST ``…:classify``; arguments and errors as for :meth:`predict`."""
-        return self.request("POST", self._target(version, label) + ":classify", body)
-
-    def regress(self, body: Body, *, version: int | None = None, label: str | None = None) -> RestAnswer:
-        """POST ``…:regress``; arguments and errors as for :meth:`predict`."""
-        return self.request("POST", self._target(version, label) + ":regress", body)
-
-    def metadata(self, *, version: int | None = None, label: str | None = None) -> RestAnswer:
-        """GET ``…/metadata``: the signatures."""
-        return self.request("GET", self._target(version, label) + "/metadata")
-
-    def status(self, *, version: int | None = None) -> RestAnswer:
-        """GET of the model: which versions there are."""
-        return self.request("GET", self._target(version, None))
 
     def request(
         self, method: str, target: str, body: Body = b"", headers: Mapping[str, str] | None = None
@@ -234,41 +200,6 @@ class Rest:
     def __repr__(self) -> str:
         numbers = ", ".join(map(str, self.versions))
         return f"Rest({quoted(self.name)}, versions served: {numbers}{'' if self._consent else ', may not be run'})"
-
-    def _target(self, version: int | None, label: str | None) -> str:
-        target = f"/v1/models/{_encoded(self.name)}"
-        if label is not None:
-            return f"{target}/labels/{_encoded(label)}"
-        return target if version is None else f"{target}/versions/{version}"
-
-
-def body_bytes(body: Body) -> bytes:
-    """A request body as it is sent.
-
-    Raises:
-        RequestError: JSON can't be made of it.
-    """
-    if isinstance(body, bytes | bytearray):
-        return bytes(body)
-    if isinstance(body, str):
-        return _utf8(body)
-    try:
-        return json.dumps(body).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise RequestError(
-            f"JSON can't be made of the body: {error}; numpy arrays become lists by .tolist(), bytes {{'b64': …}}"
-        ) from None
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # surrogates that stand for no byte, as an escape in a JSON text leaves them
-        return text.encode("utf-8", "surrogatepass")
-
-
-def _encoded(name: str) -> str:
-    return quote(_utf8(name), safe="")
 
 
 def _folders(path: SavedModel | str | os.PathLike[str], version: int | None) -> tuple[str, dict[int, Path]]:

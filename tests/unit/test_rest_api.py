@@ -24,8 +24,9 @@ from explorer.errors import (
     UnknownVersionError,
     UsageError,
 )
-from explorer.runtime.rest import Rest, body_bytes, rest
+from explorer.runtime.rest import Rest, rest
 from explorer.runtime.rest_api import RestAnswer, answer
+from explorer.runtime.rest_verbs import body_bytes
 from explorer.savedmodel.model import DType, MetaGraph, Shape, Signature, TensorInfo
 from explorer.savedmodel.tensors import Tensor
 from explorer.serving.answers import VersionState
