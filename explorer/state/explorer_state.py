@@ -35,7 +35,7 @@ from explorer.savedmodel.model import SavedModel
 from explorer.savedmodel.opening import open_saved_model
 from explorer.state import choices
 from explorer.state.clients import ClientsState
-from explorer.state.options import OptionsState
+from explorer.state.keeping import KeepingState
 from explorer.state.proving import ProvingState
 from explorer.state.telling import Deliver, intent
 from explorer.state.typed import parse_recipe
@@ -62,7 +62,7 @@ class _Draft:
     future: list[_Moment] = field(default_factory=list)
 
 
-class ExplorerState(ClientsState, OptionsState, ProvingState):
+class ExplorerState(ClientsState, ProvingState, KeepingState):
     """The state with its intents and its undo; what it shows is :class:`~explorer.state.shown.ShownState`."""
 
     def __init__(
@@ -143,6 +143,8 @@ class ExplorerState(ClientsState, OptionsState, ProvingState):
     def choose_format(self, body_format: str | None) -> None:
         """Chooses the format of the request body: ``"row"``, ``"column"``, or None for the one that fits."""
         self.body_format = body_format
+        if self.protocol in ("", "rest_row", "rest_column"):
+            self.protocol = f"rest_{body_format}" if body_format else ""
 
     @intent
     def edit(self, entry: Mapping[str, Any]) -> None:
@@ -232,8 +234,12 @@ class ExplorerState(ClientsState, OptionsState, ProvingState):
 
     @intent
     def cancel(self) -> None:
-        """Stops the export or the proof that is under way; nothing of it is left."""
+        """Stops the export or the proof that is under way, else the request; nothing of it is left."""
         if not self.busy:
+            if self.running:
+                self._stop_run()
+                self.notice = "Stopped, and the model's process has ended."
+                return
             raise ExportError("nothing is under way that could be stopped")
         self._stop.set()
         self.notice = "Stopping …"
@@ -243,6 +249,9 @@ class ExplorerState(ClientsState, OptionsState, ProvingState):
         self._forget_comparison()
         self._forget_options()
         self._forget_proof()
+        self._forget_values()
+        is_other = model.base_path is None or self.source is None or model.base_path != self.source.base_path
+        self._forget_answers(all_of_them=is_other)
         draft = self._put_aside.pop(model.path, None) if model.path is not None else None
         is_same = draft is not None and _same_bytes(model, draft.source)
         self.path, self.source, self.version = path, model, model.version
@@ -276,6 +285,7 @@ class ExplorerState(ClientsState, OptionsState, ProvingState):
         index, key = choices.selection_after(entry, model, edited, self.meta_graph_index, self.signature_key)
         self._remember()
         self._set_draft(edited)
+        self._follow(entry)
         self._choose(index, key)
 
     def _take(self, edited: SavedModel, if_nothing: str) -> None:

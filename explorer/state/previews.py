@@ -8,17 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer.errors import ExplorerError, RecipeError
+from explorer.errors import ExplorerError, RecipeError, RequestError
 from explorer.render.code import command_line, python_script, recipe_json
 from explorer.savedmodel.model import SavedModel
-from explorer.serving.bodies import body_format, request_body
-from explorer.serving.snippets import curl_command, saved_model_cli_command
+from explorer.serving.bodies import body_format
+from explorer.serving.snippets import saved_model_cli_command
 from explorer.state.options import OptionsState
+from explorer.state.protocols import protocol_preview
+from explorer.state.requests import RequestsState
 from explorer.state.shown import ShownState
 from explorer.state.telling import sentence
 
 RECIPE_FILE = "recipe.json"
 """The name that the command line gives the recipe."""
+
+_WHOLE = 1 << 40  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +65,25 @@ class CodePreview:
     on_disk: bool = True
 
 
-def request_preview(state: ShownState) -> RequestPreview:
-    """The example request to the chosen signature, in the wanted format."""
-    model, meta_graph, signature = state.model, state.meta_graph, state.signature
-    if model is None or meta_graph is None or signature is None:
+def request_preview(state: RequestsState) -> RequestPreview:
+    """The request of the REST API to the chosen signature, in the wanted format."""
+    signature = state.signature
+    if signature is None:
         return RequestPreview(problem="No signature is chosen.")
     fitting = reason = ""
     try:
         fitting, reason = body_format(signature)
         wanted = state.body_format if fitting != "examples" else None
-        body = request_body(model, signature.key, tags=meta_graph.tags, format=wanted, indent=2)
-        curl = curl_command(model, signature.key, tags=meta_graph.tags, format=wanted)
+        protocol = f"rest_{wanted or fitting}" if fitting != "examples" else signature.method
+        shown = protocol_preview(state, protocol, most_chars=_WHOLE)
+        if shown.problem:
+            raise RequestError(shown.problem)
+        curl = protocol_preview(state, "curl", most_chars=_WHOLE, of=protocol)
     except ExplorerError as error:
         return RequestPreview(
             format=state.body_format or fitting, fitting=fitting, reason=reason, problem=sentence(error)
         )
-    return RequestPreview(body, curl, wanted or fitting, fitting, sentence(reason))
+    return RequestPreview(shown.text, curl.text, wanted or fitting, fitting, sentence(reason))
 
 
 def code_preview(state: OptionsState) -> CodePreview:

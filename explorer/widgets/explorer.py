@@ -12,7 +12,9 @@ from explorer.render.html import to_html
 from explorer.render.text import to_text
 from explorer.savedmodel.model import SavedModel
 from explorer.state import ExplorerState
+from explorer.widgets.answer import AnswerPanel
 from explorer.widgets.background import background_executor
+from explorer.widgets.client_code import ClientPanel
 from explorer.widgets.code import CodePanel
 from explorer.widgets.edits import Edits
 from explorer.widgets.export import ExportPanel
@@ -63,20 +65,25 @@ class Explorer(Panel):
     def build(self) -> Sequence[ipywidgets.Widget]:
         """Makes the panels."""
         state = self.state
-        self.header = Header(state, embedded=True)
-        self.signatures = Signatures(state, embedded=True)
-        self.tensors = Tensors(state, embedded=True)
-        self.problems = Problems(state, embedded=True)
-        self.meta_graphs = MetaGraphs(state, embedded=True)
-        self.request = RequestPanel(state, embedded=True)
-        self.code = CodePanel(state, embedded=True)
-        self.edits = Edits(state, embedded=True)
-        self.clients = ClientsPanel(state, embedded=True)
-        self.export = ExportPanel(state, embedded=True)
-        self.proof = ProofPanel(state, embedded=True)
-        left = ipywidgets.VBox((self.signatures, self.tensors, self.problems, self.meta_graphs), layout=self._layout)
+        self.header = Header(state, embedded=self)
+        self.signatures = Signatures(state, embedded=self)
+        self.tensors = Tensors(state, embedded=self)
+        self.problems = Problems(state, embedded=self)
+        self.meta_graphs = MetaGraphs(state, embedded=self)
+        self.request = RequestPanel(state, embedded=self)
+        self.answer = AnswerPanel(state, embedded=self)
+        self.client = ClientPanel(state, embedded=self)
+        self.code = CodePanel(state, embedded=self)
+        self.edits = Edits(state, embedded=self)
+        self.clients = ClientsPanel(state, embedded=self)
+        self.export = ExportPanel(state, embedded=self)
+        self.proof = ProofPanel(state, embedded=self)
+        left = ipywidgets.VBox(
+            (self.signatures, self.tensors, self.problems, self.meta_graphs, self.request, self.answer),
+            layout=self._layout,
+        )
         right = ipywidgets.VBox(
-            (self.request, self.code, self.edits, self.clients, self.export, self.proof), layout=self._layout
+            (self.client, self.code, self.edits, self.clients, self.export, self.proof), layout=self._layout
         )
         return self.header, self.row(left, right, kind="columns")
 

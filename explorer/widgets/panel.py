@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import ipywidgets
@@ -44,25 +44,21 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     subject: ipywidgets.HTML
 
-    def __init__(self, state: ExplorerState, *, embedded: bool = False) -> None:
+    def __init__(self, state: ExplorerState, *, embedded: bool | Panel = False) -> None:
         """Makes a panel.
 
         Args:
             state: What it shows.
             embedded: Whether it stands in another panel, which brings the style sheet and shows the errors of
-                intents that come from Python.
+                intents that come from Python; or that panel, to share its styles.
         """
         self._closed = True  # until there is something to close
         self._rendering = False
         self.state = state
-        self.embedded = embedded
-        # Shared by all that is never hidden or sized: each widget would bring two models of its own.
-        self._layout = ipywidgets.Layout()
-        self._label_style = DescriptionStyle(description_width="initial")
-        self._check_style = CheckboxStyle(description_width="initial")
-        self._html_style = HTMLStyle(description_width="initial")
+        self.embedded = bool(embedded)
+        self._share(embedded if isinstance(embedded, Panel) else None)
         self._closed = False
-        super().__init__()
+        super().__init__(**({"layout": self._layout} if self._borrowed else {}))
         self.add_class("smx-panel")
         self.add_class(f"smx-{self.place}")
         self._message = self.html()
@@ -145,6 +141,23 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     # ------------------------------------------------------------ how it works
 
+    def _share(self, owner: Panel | None) -> None:
+        """Makes what all widgets share that are never sized, or takes that of the panel around this one.
+
+        Each widget would bring two models of its own.
+        """
+        if owner is None:
+            self._layout = ipywidgets.Layout()
+            self._label_style = DescriptionStyle(description_width="initial")
+            self._check_style = CheckboxStyle(description_width="initial")
+            self._html_style = HTMLStyle(description_width="initial")
+        else:
+            self._layout, self._label_style = owner._layout, owner._label_style
+            self._check_style, self._html_style = owner._check_style, owner._html_style
+        shared = (self._layout, self._label_style, self._check_style, self._html_style)
+        self._own: tuple[ipywidgets.Widget, ...] = shared if owner is None else ()
+        self._borrowed: tuple[ipywidgets.Widget, ...] = () if owner is None else shared
+
     def show(self) -> None:
         """Shows the state as it is now; called whenever it changes."""
         with self.state.lock:
@@ -179,9 +192,9 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             return
         self._closed = True
         self.state.unobserve(self._changed, "revision")
-        close_all(self)
-        for shared in (self._layout, self._label_style, self._check_style, self._html_style):
-            ipywidgets.Widget.close(shared)
+        close_all(self, self._borrowed)
+        for own in self._own:
+            ipywidgets.Widget.close(own)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.state.path!r})"
@@ -230,13 +243,13 @@ def warning_markup(sentence: str) -> str:
     return str(element("p", element("strong", "▲ "), sentence, class_="smx-warning", role="status"))
 
 
-def close_all(widget: ipywidgets.Widget) -> None:
-    """Closes a widget, all that are in it, and their layouts and styles.
+def close_all(widget: ipywidgets.Widget, but: Iterable[ipywidgets.Widget] = ()) -> None:
+    """Closes a widget, all that are in it, and their layouts and styles, but those of somebody else.
 
     ``Widget.close`` of ipywidgets closes one widget alone, and the others live on in its registry for ever:
     https://github.com/jupyter-widgets/ipywidgets/issues/1345
     """
-    pending, seen = [widget], {id(widget)}
+    pending, seen = [widget], {id(widget), *map(id, but)}
     while pending:
         current = pending.pop()
         if isinstance(current, Panel) and current is not widget:

@@ -44,6 +44,14 @@ TERMS: Mapping[str, str] = MappingProxyType(
             "In row format each instance is an object with all inputs, so the first dimension of every input must be "
             "the batch. In column format each input is given once and whole, which fits every signature."
         ),
+        "child process": (
+            "The model is loaded and run in a process of its own, without network and with limits of time and memory, "
+            "as TensorFlow Serving would load it. If it crashes or hangs, only that process ends."
+        ),
+        "warm-up record": (
+            "A file beside the model can hold requests that a server runs before it serves a version, so that the "
+            "first client need not wait. A version whose records fail is not served."
+        ),
     }
 )
 """Term → its explanation."""

@@ -27,6 +27,10 @@ class Clicks:
         """Presses a button."""
         self.page.get_by_role("button", name=name, exact=True).click()
 
+    def tab(self, group: str, name: str) -> None:
+        """Chooses a tab."""
+        self.page.get_by_role("tablist", name=group).get_by_role("tab", name=name, exact=True).click()
+
     def fill(self, label: str, text: str) -> None:
         """Types into a field."""
         self.page.get_by_label(label, exact=True).fill(text)
@@ -275,11 +279,11 @@ def test_versions_paths_and_formats_are_chosen(explore: Callable[..., Clicks], c
     expect(clicks.page.get_by_role("button", name="Export as 125")).to_be_visible()
     clicks.choose("version", "123 (00000123)")
     expect(clicks.page.get_by_text(str(base / "00000123"), exact=True)).to_be_visible()
-    expect(clicks.page.get_by_text('"instances"').first).to_be_visible()
-    clicks.press("column")
-    expect(clicks.page.get_by_text('"inputs"').first).to_be_visible()
-    clicks.press("row")
-    expect(clicks.page.get_by_text('"instances"').first).to_be_visible()
+    expect(clicks.page.locator('pre[aria-label="REST row"]')).to_contain_text('"instances"')
+    clicks.tab("The request", "REST column")
+    expect(clicks.page.locator('pre[aria-label="REST column"]')).to_contain_text('"inputs"')
+    clicks.tab("The request", "REST row")
+    expect(clicks.page.locator('pre[aria-label="REST row"]')).to_contain_text('"instances"')
     clicks.fill("SavedModel path", str(copy_model("keras3")))
     clicks.press("Open")
     clicks.sees("Signatures", "serve")

@@ -18,6 +18,7 @@ import pytest
 from explorer.savedmodel.opening import open_saved_model
 from explorer.state import ExplorerState
 from explorer.widgets import explorer as explorer_module
+from explorer.widgets.answer import AnswerPanel
 from explorer.widgets.background import background_executor
 from explorer.widgets.code import CodePanel
 from explorer.widgets.edits import Edits, edit_in_words
@@ -35,7 +36,9 @@ from explorer.widgets.table import Column, Row, Table
 from explorer.widgets.tensors import Tensors
 from explorer.widgets.terms import TERMS
 
-PANELS = (Header, Signatures, Tensors, Problems, MetaGraphs, RequestPanel, CodePanel, Edits, ExportPanel)
+PANELS = (
+    Header, Signatures, Tensors, Problems, MetaGraphs, RequestPanel, AnswerPanel, CodePanel, Edits, ExportPanel,
+)  # fmt: skip
 RENAME = {"edit": "rename_input", "signature_key": "serving_default", "input_key": "x", "new_key": "features"}
 MODELS = (
     "linear", "half_plus_two", "as_printed", "keras3", "several_meta_graphs", "module", "image_bytes", "tf_example",
@@ -616,14 +619,19 @@ def test_problem_is_mended_by_its_button(sample_models: Path) -> None:
     assert "Not servable" not in explorer.header.verdict.value
 
 
-def test_format_is_toggled(half_plus_two: Explorer) -> None:
-    """Row and column change the body; where neither applies the toggle is off."""
-    panel = half_plus_two.request
-    assert panel.format.value == "row"
-    panel.format.value = "column"
-    assert '"inputs"' in panel.view.codes[0]["text"] and half_plus_two.state.body_format == "column"
-    half_plus_two.state.choose_signature("classify_x")
-    assert panel.format.disabled and panel.format.value is None
+def test_format_is_a_tab(half_plus_two: Explorer) -> None:
+    """A click on a tab of the request is an intent; row and column stand aside where records are asked for."""
+    panel, state = half_plus_two.request, half_plus_two.state
+    labels = [code["label"] for code in panel.view.codes]
+    assert labels[panel.view.chosen] == "REST row" and '"instances"' in panel.view.codes[0]["text"]
+    say(panel.view, kind="choose", place=labels.index("REST column"))
+    assert '"inputs"' in panel.view.codes[1]["text"] and state.body_format == "column"
+    state.choose_format("row")
+    assert panel.view.chosen == 0 and '"instances"' in panel.view.codes[0]["text"]
+    state.choose_signature("classify_x")
+    state.choose_protocol("classify")
+    labels = [code["label"] for code in panel.view.codes]
+    assert labels[panel.view.chosen] == "REST classify" and '"examples"' in panel.view.codes[panel.view.chosen]["text"]
 
 
 def test_export_by_click(half_plus_two: Explorer, tmp_path: Path) -> None:
