@@ -212,8 +212,10 @@ class AnsweringState(RequestsState):
 
         def done(found: list[RestAnswer] | None) -> None:
             if self._ticket is ticket and found:
-                self.running, self._ticket = "", None
-                self._keep(self._answered(start, found))
+                try:
+                    self._keep(self._answered(start, found))
+                finally:  # last, for whoever waits for it to look at the answer
+                    self.running, self._ticket = "", None
 
         def failed() -> None:
             if self._ticket is ticket:

@@ -80,10 +80,10 @@ def answer_lines(state: AnsweringState) -> Lines:
     notes = [f"The body is long: save it as {BODY_FILE} first."] if is_long else []
     python = command = curl = ""
     who = state.answered_by if state.answer is None else state.answer.where
+    given = f'open({python_text(BODY_FILE)}, "rb").read()' if is_long else _json_literal(body)
     if who != "server":
         is_draft = bool(model.edits)
         folder = state.export_base.strip() if is_draft else _folder(state, model.path)
-        given = f'open({python_text(BODY_FILE)}, "rb").read()' if is_long else _json_literal(body)
         tags = "" if meta_graph.tags == _SERVE else f", tags={_tag_set(meta_graph.tags)}"
         python = (
             f"with explorer.rest({python_text(folder)}, consent=True{tags}) as server:\n"
@@ -97,6 +97,9 @@ def answer_lines(state: AnsweringState) -> Lines:
     if who != "here":
         name = state.server_name or served_name(model)
         host = state.server_url.partition("/v1/models")[0] or DEFAULT_HOST
+        if who == "server":
+            server = f"explorer.remote_rest({python_text(host)}, {python_text(name)})"
+            python = f"server = {server}\nprint(server.{state.verb}({given}).text)"
         url = shlex.quote(host.rstrip("/") + rest_path(name, None, state.verb))
         curl = f"curl -d @{BODY_FILE} {url}" if is_long else f"curl -d {shell_literal(body)} {url}"
     return Lines(python, command, curl, " ".join(notes))

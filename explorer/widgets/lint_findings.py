@@ -73,7 +73,9 @@ class LintFindings:
         if can_correct and len(found.changes) > _MOST_CHANGES:
             lines.append(f"… and {len(found.changes) - _MOST_CHANGES} more changes")
         if can_correct and found.more_bodies:
-            lines.append(f"{len(found.more_bodies)} more requests hold the rest, which one can't")
+            count = len(found.more_bodies)
+            rest = f"{count} more requests hold" if count > 1 else "one more request holds"
+            lines.append(f"it is a part; {rest} the other rows")
         assign(self.changes, value=str(element("p", join(lines, element("br")), class_="smx-note")))
 
 

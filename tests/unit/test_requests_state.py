@@ -329,6 +329,10 @@ def test_a_server_is_asked_and_both_compared(
     state.use_server(" http://example:8501 ")
     assert state.answered_by == "server" and state.run_request(), state.error
     assert warm == [] and state.answer.where == "server"
+    assert answer_lines(state).python == (
+        'server = explorer.remote_rest("http://example:8501", "half_plus_two")\n'
+        "print(server.predict('{\"instances\": [{\"x\": 0.0}]}').text)"
+    )
     assert not state.run_request(where="both") and "consent" in state.error
     assert state.run_request(where="both", consent=True) and state.answer.is_equal
     assert state.answer.other.body == b'{ "predict":1.0 }'
