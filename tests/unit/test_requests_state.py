@@ -331,7 +331,7 @@ def test_a_server_is_asked_and_both_compared(
     assert warm == [] and state.answer.where == "server"
     assert answer_lines(state).python == (
         'server = explorer.remote_rest("http://example:8501", "half_plus_two")\n'
-        "print(server.predict('{\"instances\": [{\"x\": 0.0}]}').text)"
+        'print(server.predict(\'{"instances": [{"x": 0.0}]}\').text)'
     )
     assert not state.run_request(where="both") and "consent" in state.error
     assert state.run_request(where="both", consent=True) and state.answer.is_equal
