@@ -97,8 +97,8 @@ browser: setup-test chromium
 # Without TensorFlow, as an ordinary install, in an environment of its own: what somebody with old libraries gets.
 lowest: $(VENV)/.stamp-python
 	$(PYTHON) -m venv --clear $(VENV)-lowest
-	$(PY) -m uv pip install --python $(VENV)-lowest/bin/python --resolution lowest-direct .
-	$(PY) -m uv pip install --python $(VENV)-lowest/bin/python hypothesis import-linter pytest
+	$(PY) -m uv pip install --python $(VENV)-lowest/bin/python --resolution lowest-direct '.[serving]'
+	$(PY) -m uv pip install --python $(VENV)-lowest/bin/python hypothesis import-linter jsonschema pytest pyyaml
 	$(VENV)-lowest/bin/pytest -q $(PYTEST_ARGS) tests/unit
 
 bench: setup

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -280,7 +281,7 @@ def test_the_others_are_not_loaded(name: str) -> None:
 
 def check_schemas(made: Requests, meta_graph: MetaGraph, verb: str, body: Any, answer: Any) -> None:
     """Checks that a body and the server's answer fit the JSON Schemas of the signature."""
-    validator = pytest.importorskip("jsonschema").Draft202012Validator
+    validator = jsonschema.Draft202012Validator
     validator(request_schema(made.signature, verb, meta_graph=meta_graph)).validate(body)
     validator(response_schema(made.signature, verb)).validate(answer)
 
@@ -290,8 +291,10 @@ def check_answer(name: str, made: Requests, language: str, done: Done, status: i
     told = (made.signature.key, language, done)
     if status != 200:
         assert done.status != 0, told
-        # gRPC tells the code too; JSON escapes what the sentence holds.
-        sentence = wanted["error"]
+        # gRPC tells the code too; JSON escapes what the sentence holds. Which of several missing variables TensorFlow
+        # names differs from run to run.
+        sentence = "Could not find variable " if name == "keras3_saved" else wanted["error"]
+        assert sentence in wanted["error"], told
         assert sentence in done.err + done.out or json.dumps(sentence)[1:-1] in done.err + done.out, told
         return
     assert done.status == 0 and not done.err, told
@@ -392,7 +395,8 @@ def test_grpc_clients_send_every_name_unchanged(
     language: str, count: int, tmp_path: Path, tensorflow_scripts: Any
 ) -> None:
     """Hostile names and texts arrive by gRPC; the short scripts run in a process of their own."""
-    grpc = pytest.importorskip("grpc")
+    import grpc
+
     texts = {name: [name, name.encode() + b"\xff"] * count for name in HOSTILE}
     made = requests(hostile_model(), values=texts, model_name="".join(HOSTILE), version=3)
     noted: list[bytes] = []

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from lint_cases import CASES, PNG, LintCase, model_folder, open_model
 
 from explorer import open_saved_model
 from explorer.runtime.rest import Rest, rest
 from explorer.runtime.rest_api import RestAnswer
 from explorer.serving.lint import lint
-
-tf = pytest.importorskip("tensorflow")
 
 
 @pytest.fixture(scope="module")

@@ -104,15 +104,17 @@ def test_metadata_says_what_an_index_shows(metadata: Message) -> None:
 
 
 def test_requirements_have_lower_bounds_and_leave_tensorflow_out(metadata: Message) -> None:
-    """Each ordinary requirement has a lower bound, and TensorFlow comes only with the extra of its name."""
+    """Each ordinary requirement has a lower bound, and TensorFlow comes only with extras that say so."""
     requirements = metadata.get_all("Requires-Dist", [])
     ordinary = [text for text in requirements if "extra ==" not in text]
     assert {re.split(r"[^\w-]", text)[0] for text in ordinary} == {
         *("anywidget", "ipywidgets", "matplotlib", "numpy", "orjson", "pandas", "protobuf", "traitlets")
     }
     assert [text for text in ordinary if ">=" not in text] == []
-    (tensorflow,) = (text for text in requirements if text.startswith("tensorflow"))
-    assert "extra ==" in tensorflow
+    extras = {re.split(r"[^\w-]", text)[0]: text for text in requirements if text.startswith("tensorflow")}
+    assert set(extras) == {"tensorflow", "tensorflow-serving-api"}
+    assert re.search(r"extra == .tensorflow.$", extras["tensorflow"])
+    assert re.search(r"extra == .serving-api.$", extras["tensorflow-serving-api"])
 
 
 def test_installed_wheel_works_without_tensorflow(installed: Path, sample_models: Path, tmp_path: Path) -> None:

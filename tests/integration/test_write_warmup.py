@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
 import explorer
 from explorer.errors import ExportError, RequestError, RunError
 from explorer.runtime.write_warmup import write_warmup
 from explorer.savedmodel.warmup import read_warmup
-
-tf = pytest.importorskip("tensorflow")
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 BODIES = [
@@ -37,7 +36,8 @@ def version_folder(base: Path) -> Path:
 
 def logs(folder: Path) -> list[Any]:
     """The records as TensorFlow reads the file and TensorFlow Serving's own message class reads them."""
-    apis = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    from tensorflow_serving.apis import prediction_log_pb2 as apis
+
     dataset = tf.data.TFRecordDataset(str(folder / WARMUP))
     return [apis.PredictionLog.FromString(record.numpy()) for record in dataset]
 

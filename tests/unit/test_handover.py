@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import explorer
 from explorer.errors import ExplorerError, RequestError
@@ -243,7 +244,6 @@ def test_models_config_refuses(arguments: dict[str, Any], told: str) -> None:
 
 def test_kserve(sample_models: Path) -> None:
     """The YAML is an InferenceService with TensorFlow's runtime, a name that Kubernetes takes, and the tags."""
-    yaml = pytest.importorskip("yaml")
     model = explorer.open_saved_model(sample_models / "several_meta_graphs")
     data = yaml.safe_load(kserve_yaml(model, tags=["serve", "gpu"], storage_uri="gs://b/日本 #x: y", namespace="ml"))
     assert data == {
@@ -272,7 +272,6 @@ def test_kserve(sample_models: Path) -> None:
 )
 def test_kserve_names(folder: str, name: str) -> None:
     """A name that Kubernetes takes is made of the folder's; a given one that it doesn't take is refused."""
-    yaml = pytest.importorskip("yaml")
     model = a_model({}, {}, path=Path(f"/data/{folder}/1"), version=1)
     assert yaml.safe_load(kserve_yaml(model))["metadata"]["name"] == name
     with pytest.raises(RequestError, match=f"one such as '{name}'"):
@@ -375,7 +374,6 @@ def test_triton_files_never_share_a_name() -> None:
 
 def test_handover_of_every_sample_model(sample_models: Path) -> None:
     """Each model gets its files; each text is read back, and Triton's signatures are among the model's."""
-    yaml = pytest.importorskip("yaml")
     for file in sorted(sample_models.glob("*/*/saved_model.pb*")):
         if file.parts[-3] == "broken":
             continue

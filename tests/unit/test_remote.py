@@ -275,7 +275,6 @@ def metadata() -> bytes:
 @pytest.fixture
 def grpc_fake() -> Iterator[tuple[GrpcFake, str]]:
     """A server of gRPC and its address."""
-    pytest.importorskip("grpc", reason="grpcio is not installed: pip install '.[serving]'")
     from explorer.runtime.grpc_server import GrpcServer
 
     fake = GrpcFake()

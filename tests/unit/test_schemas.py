@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 import explorer
@@ -17,8 +18,6 @@ from explorer.serving.http_file import http_file
 from explorer.serving.openapi import openapi_document
 from explorer.serving.requests import requests
 from explorer.serving.schemas import request_schema, response_schema
-
-jsonschema = pytest.importorskip("jsonschema")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFORMANCE = REPOSITORY / "tests" / "conformance"
