@@ -167,10 +167,9 @@ class AnswerPanel(Panel):
         state = self.state
         if state.answered_by == "here":
             return "" if state.has_consent else _CONSENT
-        if not (state.server_url or state.server_grpc):
-            return "Give the server's URL, as in http://localhost:8501."
+        # The same for every URL: were it to grow when the URL is left, the button would move away under the mouse.
         both = "" if state.has_consent else " Ask both executes the model's graph here as well, in a child process."
-        return f"The body goes to {state.server_url or state.server_grpc}.{both}"
+        return f"The body goes to the server whose URL stands above, such as http://localhost:8501.{both}"
 
     def _use_server(self) -> None:
         self.ask(self.state.use_server, self.url.value, self.name.value, self.grpc.value)

@@ -11,6 +11,12 @@ function render({ model, el }) {
     button.className = `jupyter-button${model.get("kind") ? ` smx-${model.get("kind")}` : ""}`;
     el.hidden = model.get("hidden");
   };
+  // Leaving a field may change what stands above the button. It is still the one that was pressed, wherever it has gone.
+  button.addEventListener("pointerdown", (event) => {
+    if (event.button === 0) {
+      button.setPointerCapture(event.pointerId);
+    }
+  });
   button.addEventListener("click", () => {
     const typed = {};
     for (const input of (el.closest(".smx-root") ?? document).querySelectorAll("[data-smx-typed]")) {

@@ -151,8 +151,10 @@ def test_a_server_has_fields_of_its_own(panel: AnswerPanel, monkeypatch: pytest.
     assert not is_hidden(panel.place_of_server) and panel.name.placeholder == "half_plus_two"
     panel.run.click()
     assert "URL" in panel._message.value
+    told = panel.consent.value
     say(panel.url, kind="typed", text="http://localhost:1", turn=panel.url.turn)
-    assert panel.state.server_url == "http://localhost:1" and "http://localhost:1" in panel.consent.value
+    # Leaving the field changes no sentence: the button below would move away under a mouse that is on it already.
+    assert panel.state.server_url == "http://localhost:1" and panel.consent.value == told
     panel.run.click()
     assert "the server" in panel.result.status.value and is_hidden(panel.result.other)
     panel.both.click()

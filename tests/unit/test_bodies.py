@@ -270,11 +270,11 @@ def test_not_a_number_and_infinity_are_bare_tokens() -> None:
 def test_float32_arrays_are_written_short() -> None:
     """A float32 array is written with the digits that a float32 needs, NaN and infinities included; big-endian too."""
     array = np.array([[0.1, np.nan], [np.inf, 1e30]], np.float32)
-    expected = '{"inputs": {"x": [[0.1, NaN], [Infinity, 1e+30]]}}'
+    expected = '{"inputs": {"x": [[0.1, NaN], [Infinity, 1e30]]}}'
     model = a_model({"x": ("DT_FLOAT", [None, 2])})
-    assert explorer.request_body(model, values={"x": array}, format="column") == expected
-    assert explorer.request_body(model, values={"x": array.astype(">f4")}, format="column") == expected
-    assert explorer.request_body(model, values={"x": np.asfortranarray(array)}, format="column") == expected
+    for value in (array, array.astype(">f4"), np.asfortranarray(array)):
+        body = explorer.request_body(model, values={"x": value}, format="column")
+        assert body.replace("1e+30", "1e30") == expected  # orjson writes one or the other, by its version
     scalar = a_model({"x": ("DT_FLOAT", [])})
     assert explorer.request_body(scalar, values={"x": np.float32(0.1)}) == '{"inputs": {"x": 0.1}}'
     assert explorer.request_body(a_model(FLOATS), values={"x": [np.float32(0.1)]}, format="row").endswith("0.1}]}")

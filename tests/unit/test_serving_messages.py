@@ -18,6 +18,7 @@ from explorer.savedmodel.model import MetaGraph
 from explorer.savedmodel.opening import open_saved_model
 from explorer.savedmodel.schema import descriptor_pool, message_class
 from explorer.savedmodel.tensors import Tensor
+from explorer.savedmodel.tf_example import example_bytes
 from explorer.serving import messages
 from explorer.serving.calls import predict_call
 from explorer.serving.messages import ModelSpec
@@ -187,9 +188,7 @@ def test_a_predict_request_survives() -> None:
 
 def test_examples_survive() -> None:
     """The context stands before each example, as the server feeds it."""
-    feature = message_class("tensorflow.Example")
-    example = feature(features={"feature": {"x": {"float_list": {"value": [1.5]}}}}).SerializeToString()
-    context = feature(features={"feature": {"c": {"int64_list": {"value": [1]}}}}).SerializeToString()
+    example, context = example_bytes({"x": [1.5]}), example_bytes({"c": [1]})
     for verb in ("classify", "regress"):
         plain = messages.read_examples_request(verb, messages.examples_request(verb, _SPEC, [example, b""]))
         assert (plain.spec, plain.examples) == (_SPEC, Tensor(7, (2,), texts=(example, b"")))
