@@ -27,7 +27,9 @@ OWN_STATUS: Final = 503
 OWN_PREFIX: Final = "savedmodel-explorer: "
 """What the sentence of an answer begins with that a server wouldn't give."""
 
-MOST_UNPACKED_BYTES: Final = 1 << 30
+MOST_UNPACKED_BYTES: Final = 100 << 20
+"""A packed body that unpacks to more is refused by the server (``kMaxUncompressedBytes`` in its ``gzip_zlib.h``)."""
+
 _LONGEST_SHOWN = 60
 _WHOLE_GZIP = 31  # zlib: the largest window, and a gzip header
 
@@ -198,20 +200,18 @@ def _examined(library: Library, asked: Route, body: bytes) -> bytes:
 def _unpacked(body: bytes, headers: Mapping[str, str]) -> bytes:
     """The body without its compression; what can't be unpacked is read as an empty body.
 
-    As ``UncompressGzipBody`` of ``util/net_http/server/internal/evhttp_request.cc``.
+    That is anything but one member of a gzip file, with its trailer and nothing behind it: ``UncompressGzipBody`` in
+    ``evhttp_request.cc`` and ``UncompressAtMostOrAll`` in ``gzip_zlib.cc``, both below ``util/net_http``.
     """
     encodings = [value for key, value in headers.items() if key.lower() == "content-encoding"]
     if not encodings or "gzip" not in encodings[0]:
         return body
-    pieces, left = [], MOST_UNPACKED_BYTES
+    member = zlib.decompressobj(_WHOLE_GZIP)
     try:
-        while body and left > 0:  # a gzip file may have several members
-            member = zlib.decompressobj(_WHOLE_GZIP)
-            pieces.append(member.decompress(body, left))
-            if not member.eof:
-                return b""
-            left -= len(pieces[-1])
-            body = member.unused_data
+        unpacked = member.decompress(body, MOST_UNPACKED_BYTES)
+        if not member.eof:  # the trailer of one that has just so many bytes may still be unread
+            unpacked += member.decompress(member.unconsumed_tail, 1)
     except zlib.error:
         return b""
-    return b"".join(pieces)
+    is_whole = member.eof and not member.unused_data and len(unpacked) <= MOST_UNPACKED_BYTES
+    return unpacked if is_whole else b""

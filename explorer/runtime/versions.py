@@ -26,9 +26,6 @@ from explorer.serving.answers import VersionState
 if TYPE_CHECKING:
     from explorer.runtime.rest_api import Served
 
-if TYPE_CHECKING:
-    from explorer.runtime.rest_api import Served
-
 POLL_S = 1.0
 """How often the base path is looked at, in seconds, as TensorFlow Serving does where nobody says otherwise."""
 

@@ -119,12 +119,8 @@ def read_records(data: bytes, path: str) -> tuple[FramedRecord, ...]:
     Raises:
         FormatError: As of :func:`read_warmup`.
     """
-    if is_lfs_pointer(data):
-        raise FormatError(f"{quoted(path)} is a Git LFS pointer, not the file itself; fetch it with git lfs pull")
-    if data.startswith(b"\x1f\x8b"):
-        raise FormatError(f"{quoted(path)} is compressed with gzip, and TensorFlow Serving reads it only uncompressed")
     records: list[FramedRecord] = []
-    for index, (offset, record) in enumerate(_framed(memoryview(data), path)):
+    for index, (offset, record) in enumerate(iter_framed(data, path)):
         if index == MOST_RECORDS:
             raise FormatError(
                 f"{quoted(path)} has more than {MOST_RECORDS} records, and TensorFlow Serving refuses so many", offset
@@ -216,11 +212,24 @@ def _is(names: Collection[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def _framed(data: memoryview, path: str) -> Iterator[tuple[int, memoryview]]:
-    """The records of a TFRecord file with their offsets: length, its checksum, the record, its checksum.
+def iter_framed(whole: bytes, path: str) -> Iterator[tuple[int, memoryview]]:
+    """The records of a TFRecord file with their offsets, whatever is in them; damage is met when it is come to.
 
-    See https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
+    A record is its length, the length's checksum, the bytes, their checksum, see
+    https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
+
+    Args:
+        whole: The whole file.
+        path: What it is called in the sentences.
+
+    Raises:
+        FormatError: The file is damaged, or no TFRecord file.
     """
+    if is_lfs_pointer(whole):
+        raise FormatError(f"{quoted(path)} is a Git LFS pointer, not the file itself; fetch it with git lfs pull")
+    if whole.startswith(b"\x1f\x8b"):
+        raise FormatError(f"{quoted(path)} is compressed with gzip, and TensorFlow Serving reads it only uncompressed")
+    data = memoryview(whole)
     position = 0
     while position < len(data):
         head = data[position : position + FRAME_HEAD_BYTES]

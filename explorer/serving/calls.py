@@ -16,7 +16,7 @@ from explorer.savedmodel import constants
 from explorer.savedmodel.model import DType, MetaGraph, Signature
 from explorer.savedmodel.tensors import Tensor
 from explorer.serving.signature_defs import signature_def_text
-from explorer.serving.tensor_protos import MOST_DIMS, parsing_error, read_tensor
+from explorer.serving.tensor_protos import MOST_DIMS, is_tensor_dtype, parsing_error, read_tensor
 
 EXAMPLES_KEY = "inputs"
 CLASSES_KEY = "classes"
@@ -206,7 +206,7 @@ def _feeds(signature: Signature, inputs: Mapping[str, Tensor]) -> dict[str, Tens
         if key in inputs:
             tensor = inputs[key]
             used.append(key)
-            if len(tensor.shape) > MOST_DIMS:
+            if len(tensor.shape) > MOST_DIMS or not is_tensor_dtype(tensor.dtype):
                 raise parsing_error(key)
         elif key in signature.defaults:
             tensor = read_tensor(signature.defaults[key], key)

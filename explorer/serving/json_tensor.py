@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from explorer.errors import RequestError
 from explorer.savedmodel import constants
-from explorer.savedmodel.model import DType
 from explorer.savedmodel.tensors import Tensor
 from explorer.serving.json_base64 import decode_base64
 from explorer.serving.json_text import pretty
@@ -91,14 +90,16 @@ def regular_tensor(value: JsonValue, dtype: int) -> Tensor | None:
 
 
 def type_name(dtype: int) -> str:
-    """The name of a dtype as ``DataTypeString`` of TensorFlow has it."""
+    """The name of a dtype as ``DataTypeString`` in TensorFlow's ``core/framework/types.cc`` has it."""
+    if dtype > constants.REF_OFFSET:
+        return f"{_base_type_name(dtype - constants.REF_OFFSET)}_ref"
+    return _base_type_name(dtype)
+
+
+def _base_type_name(dtype: int) -> str:
     if dtype == constants.DT_INVALID:
         return "INVALID"
-    base = DType(dtype).base.number
-    known = constants.DTYPE_NAMES.get(base)
-    if known is None:
-        return f"unknown dtype enum ({dtype})"
-    return known if base == dtype else f"{known}_ref"
+    return constants.DTYPE_NAMES.get(dtype, f"unknown dtype enum ({dtype})")
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

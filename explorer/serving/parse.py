@@ -22,7 +22,7 @@ from explorer.serving.json_values import JsonObject, bytes_of, invalid, text_of
 from explorer.serving.number_block import BlockReader
 from explorer.serving.predict_inputs import Format, read_inputs
 from explorer.serving.rapidjson import parse_json
-from explorer.serving.tensor_protos import MOST_DIMS, parsing_error
+from explorer.serving.tensor_protos import MOST_DIMS, is_tensor_dtype, parsing_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,13 +83,14 @@ class ParsedInput:
                 "numpy 2): use its flat values"
             ) from None
 
-    def check_rank(self) -> None:
+    def check_tensor(self) -> None:
         """Checks what TensorFlow checks when it makes a tensor of it, after all inputs were read.
 
         Raises:
-            RequestError: It has more dimensions than a tensor can have.
+            RequestError: It has more dimensions than a tensor can have, or a dtype that no tensor has: an empty one may
+                have been read as a reference, say.
         """
-        if len(self.shape) > MOST_DIMS:
+        if len(self.shape) > MOST_DIMS or not is_tensor_dtype(self.tensor.dtype):
             raise parsing_error(self.key)
 
 

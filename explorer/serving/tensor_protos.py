@@ -34,6 +34,8 @@ _FIELDS: Final[dict[int, tuple[str, str]]] = {
 }  # fmt: skip
 _COMPLEX = frozenset({8, 18})
 _HANDLES = frozenset({constants.DT_RESOURCE, constants.DT_VARIANT})
+_FLOAT4 = 33
+_TENSOR_DTYPES: Final = frozenset({*_FIELDS, *_HANDLES, constants.DT_STRING, _FLOAT4})
 # Numbers of fixed width are packed as they lie in memory: field → its number.
 _AS_IN_MEMORY = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "dcomplex_val": 12}
 
@@ -41,6 +43,15 @@ _AS_IN_MEMORY = {"float_val": 5, "double_val": 6, "scomplex_val": 9, "dcomplex_v
 def parsing_error(key: str) -> RequestError:
     """What the server says of an input whose value TensorFlow can't make a tensor of."""
     return RequestError(f"tensor parsing error: {key}", "INVALID_ARGUMENT")
+
+
+def is_tensor_dtype(dtype: int) -> bool:
+    """Whether TensorFlow makes a tensor of a dtype, if only an empty one; of references and unknown ones it doesn't.
+
+    Args:
+        dtype: Its number in ``types.proto``.
+    """
+    return dtype in _TENSOR_DTYPES
 
 
 def read_tensor(proto: Any, key: str = "") -> Tensor:
@@ -64,8 +75,8 @@ def read_tensor(proto: Any, key: str = "") -> Tensor:
             raise parsing_error(key) from None
     shape = _shape(proto.tensor_shape, key)
     dtype, count = int(proto.dtype), math.prod(shape)
-    is_known = dtype in _FIELDS or dtype == constants.DT_STRING or dtype in _HANDLES
-    if not is_known or (count and dtype in _HANDLES):
+    has_values = dtype in _FIELDS or dtype == constants.DT_STRING
+    if not is_tensor_dtype(dtype) or (count and not has_values):
         raise parsing_error(key)
     if not count:
         return Tensor(dtype, shape)

@@ -513,6 +513,7 @@ def examples_log(kind: str, signature_name: str, examples: int = 1) -> str:
     given = f"input {{ example_list {{ {example * examples} }} }}"
     spec = f'model_spec {{ signature_name: "{signature_name}" }}'
     if kind == "multi_inference":
+        spec = f'model_spec {{ name: "m" signature_name: "{signature_name}" }}'
         spec = f'tasks {{ {spec} method_name: "tensorflow/serving/regress" }}'
     return f"{kind}_log {{ request {{ {spec} {given} }} }}"
 
@@ -559,6 +560,11 @@ def test_warm_up_requests_that_run(base: Path) -> None:
             examples_log("multi_inference", "gone"),
             "INVALID_ARGUMENT",
             "Requested signature not found in model graph: gone",
+        ),
+        (
+            'multi_inference_log { request { tasks { model_spec { signature_name: "regress_x" } } } }',
+            "INVALID_ARGUMENT",
+            "Found ModelSpec with an empty model name.",
         ),
         ("session_run_log { }", "UNIMPLEMENTED", "Unsupported log_type for warmup: 5"),
     ],

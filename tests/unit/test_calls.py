@@ -161,6 +161,15 @@ def test_two_inputs_of_one_tensor_and_too_many_dimensions() -> None:
     assert _refusal(lambda: calls.predict_call(_graph("a"), "", {"a": deep}))[1] == "tensor parsing error: a"
 
 
+@pytest.mark.parametrize("dtype", [0, 34, 99, 100, 101, 119])
+def test_a_dtype_that_no_tensor_has(dtype: int) -> None:
+    """An empty value is read for any dtype, and refused when ``Tensor::FromProto`` (``tensor.cc``) meets the dtype."""
+    empty = {"a": Tensor(dtype, (0,))}
+    assert _refusal(lambda: calls.predict_call(_graph("a"), "", empty))[1] == "tensor parsing error: a"
+    for known in (17, 19, 20, 21, 29, 33):
+        assert calls.predict_call(_graph("a"), "", {"a": Tensor(known, (0,))}).feeds["a:0"].dtype == known
+
+
 def test_no_example() -> None:
     """The signature is checked first."""
     graph = _graph(["inputs"], ["outputs"])

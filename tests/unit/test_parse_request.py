@@ -66,10 +66,10 @@ def test_every_recorded_body_is_read_as_the_server_read_it() -> None:
             assert (found.dtype.name, list(found.shape)) == (expected["dtype"], expected["shape"])
             if expected["tensor_ok"]:
                 assert found.tensor == read_tensor(base64.b64decode(expected["proto_b64"]))
-                found.check_rank()
+                found.check_tensor()
             else:
                 with pytest.raises(RequestError, match=f"^tensor parsing error: {key}$"):
-                    found.check_rank()
+                    found.check_tensor()
 
 
 @pytest.mark.parametrize(
@@ -392,3 +392,24 @@ def test_a_doubtful_number_is_read_by_itself(texts: list[str]) -> None:
         expected = np.array([float(parse_json(text.encode())) for text in every]).astype("f4")  # type: ignore[arg-type]
     assert floats is not None
     assert floats.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name"),
+    [
+        (0, "INVALID"), (11, "qint8"), (17, "uint16"), (28, "float8_e5m2fnuz"), (30, "uint4"),
+        (101, "float_ref"), (119, "half_ref"), (99, "unknown dtype enum (99)"), (100, "unknown dtype enum (100)"),
+        (199, "unknown dtype enum (99)_ref"), (200, "unknown dtype enum (100)_ref"),
+    ],
+)  # fmt: skip
+def test_names_of_dtypes_that_are_not_read(dtype: int, name: str) -> None:
+    """They are those of ``DataTypeString`` (``types.cc``): above 100 is a reference, its base known or not."""
+    signature = {"x": {"dtype": DType(dtype)}}
+    assert refusal('{"inputs": 1}', signature) == (501, f"Conversion of JSON Value: 1 to type: {name}")
+    found = parse_request('{"inputs": []}', signature).inputs["x"]  # nobody looks at the dtype of no value
+    assert found.shape == (0,)
+    if dtype in (11, 17, 28, 30):
+        found.check_tensor()
+    else:
+        with pytest.raises(RequestError, match="^tensor parsing error: x$"):
+            found.check_tensor()
