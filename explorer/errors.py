@@ -12,6 +12,7 @@ The tree::
     ├── EditError                  (ValueError)   an edit cannot be applied to this model
     │   └── UnsupportedEditError   (NotImplementedError) a kind of model that this edit doesn't reach yet
     ├── RecipeError                (ValueError)   a recipe is not well formed
+    ├── ConversionError            (ValueError)   what lies at a path can't be turned into a SavedModel, .needs
     ├── ExportError                nothing was written
     ├── RequestError               (ValueError)   a request can't be made, or a server refuses it, .code, .status
     ├── RunError                   a model can't be run in the child process
@@ -177,6 +178,18 @@ class UnsupportedEditError(EditError, NotImplementedError):
 
 class RecipeError(ExplorerError, ValueError):
     """A recipe is not well formed."""
+
+
+class ConversionError(ExplorerError, ValueError):
+    """A file can't be turned into a SavedModel: it is something else, or something is missing beside it.
+
+    Attributes:
+        needs: What would have to be given besides: ``"graph"``, ``"architecture"``, ``"model"``, ``"signature"`` …
+    """
+
+    def __init__(self, message: str, needs: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.needs = tuple(needs)
 
 
 class ExportError(ExplorerError):

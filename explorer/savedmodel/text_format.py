@@ -87,6 +87,38 @@ def parse_text(text: bytes, path: object) -> TextModel:
     return TextModel(_serialized(model, path), unknown_fields)
 
 
+def parse_graph_text(text: bytes, path: object) -> bytes:
+    """Reads a GraphDef in text form.
+
+    Args:
+        text: The whole file.
+        path: Where it was read from, for the sentences.
+
+    Returns:
+        The serialized ``tensorflow.GraphDef``, the same bytes for the same text.
+
+    Raises:
+        FormatError: It is not UTF-8, no GraphDef, nested too deeply, longer than ``LARGEST_TEXT``, or has fields that
+            the schema doesn't know, which would be lost.
+    """
+    if len(text) > LARGEST_TEXT:
+        raise FormatError(
+            f"{quoted(str(path))} has {len(text)} bytes, and a text of more than {LARGEST_TEXT} bytes is not read; "
+            "have TensorFlow write the graph in binary form"
+        )
+    try:
+        decoded = text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{quoted(str(path))} is not UTF-8 text", error.start) from None
+    graph, unknown_fields = _parsed(decoded, text, path, "GraphDef")
+    if unknown_fields:
+        raise FormatError(
+            f"{quoted(str(path))} has fields that this version doesn't know, which a conversion would lose; "
+            "have TensorFlow write the graph in binary form"
+        )
+    return _serialized(graph, path, "GraphDef")
+
+
 def print_text(binary: bytes | memoryview) -> bytes:
     """Writes a SavedModel as text, in ASCII and in the layout of TensorFlow's own ``saved_model.pbtxt``.
 
@@ -164,24 +196,25 @@ def _refuse_binary(text: bytes, path: object) -> None:
         )
 
 
-def _parsed(decoded: str, text: bytes, path: object) -> tuple[Message, bool]:
-    """The message, and whether fields had to be skipped for it."""
+def _parsed(decoded: str, text: bytes, path: object, what: str = "SavedModel") -> tuple[Message, bool]:
+    """A message of TensorFlow's, and whether fields had to be skipped for it."""
     from google.protobuf import text_format
 
     pool = descriptor_pool()
     failure: Exception | None = None
     for unknown_fields in (False, True):
-        model = message_class("tensorflow.SavedModel")()
+        model = message_class(f"tensorflow.{what}")()
         try:
             text_format.Parse(decoded, model, allow_unknown_field=unknown_fields, descriptor_pool=pool)
         except RecursionError:
-            raise FormatError(f"{quoted(str(path))} is nested too deeply for a SavedModel") from None
+            raise FormatError(f"{quoted(str(path))} is nested too deeply for a {what}") from None
         except (text_format.ParseError, ValueError, TypeError, OverflowError) as error:
             failure = error
         else:
             return model, unknown_fields
-    _refuse_binary(text, path)
-    raise FormatError(f"{quoted(str(path))} is no text form of a SavedModel: {_reason(failure)}") from None
+    if what == "SavedModel":
+        _refuse_binary(text, path)
+    raise FormatError(f"{quoted(str(path))} is no text form of a {what}: {_reason(failure)}") from None
 
 
 def _reason(failure: Exception | None) -> str:
@@ -192,10 +225,10 @@ def _reason(failure: Exception | None) -> str:
     return message if line is None else f"line {line}, column {column}: {message}"
 
 
-def _serialized(model: Message, path: object) -> bytes:
+def _serialized(model: Message, path: object, what: str = "SavedModel") -> bytes:
     from google.protobuf.message import DecodeError, EncodeError
 
-    too_deep = f"{quoted(str(path))} is nested too deeply for a SavedModel"
+    too_deep = f"{quoted(str(path))} is nested too deeply for a {what}"
     try:
         binary: bytes = model.SerializeToString(deterministic=True)
         type(model)().ParseFromString(binary)
