@@ -43,7 +43,8 @@ class OutputProof:
         before_key: Its key in the old model, None where it is new.
         after_key: Its key in the new model, None where it was removed.
         largest_difference: Of all elements on all inputs; None where there is no number for it.
-        relative_difference: The same as a part of the output's range.
+        relative_difference: The same as a part of the output's range; of a conversion, of its largest element where
+            that is more.
         equal_bits: Whether all answers were the same bytes.
         compared: Whether it was to be compared: it is in both models and meant to be the same.
         note: What else is to be said.
@@ -98,6 +99,9 @@ class Proof:
         signatures: Each pair of signatures in each loader that loads both.
         tolerance: How far an output may move, as a part of its range.
         network: ``"off"``, or why the child's network wasn't cut off.
+        source: Of a conversion, what the source is, as the rest of a sentence that begins with its path: ``is a frozen
+            graph``. ``before`` is its path then, and ``Loading.before`` why it can't be run here. Empty where the old
+            one is a SavedModel, too.
     """
 
     before: str
@@ -106,12 +110,18 @@ class Proof:
     signatures: tuple[SignatureProof, ...]
     tolerance: float = TOLERANCE
     network: str = ""
+    source: str = ""
 
     @property
     def holds(self) -> bool:
-        """Whether the new model loads wherever the old one does, and answers the same to within the tolerance."""
+        """Whether the new model loads wherever the old one does, and answers the same to within the tolerance.
+
+        Of a conversion, whether every loader takes the new model and at least one answer is known to be the source's:
+        nobody has seen a converted model answer before.
+        """
         return (
-            all(loading.holds for loading in self.loaders)
+            all(not loading.after if self.source else loading.holds for loading in self.loaders)
+            and (bool(self.compared) or not self.source)
             and all(signature.state != "failed" for signature in self.signatures)
             and all(output.holds(self.tolerance) for output in self.compared)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from explorer.errors import printable_name
+from explorer.errors import printable_name, quoted
 from explorer.render.tables import Cell, Table
 from explorer.render.text import table_text
 
@@ -20,7 +20,13 @@ def loaders_table(proof: Proof) -> Table:
         (loading.loader, _loaded(loading.before), _loaded(loading.after), loading.after or loading.before or None)
         for loading in proof.loaders
     )
-    return Table("Who loads it?", ("loader", "before", "after", "message"), rows)
+    if proof.source:
+        rows = tuple(
+            (loading.loader, "doesn't run" if loading.before else "runs", *row[2:])
+            for loading, row in zip(proof.loaders, rows, strict=True)
+        )
+    columns = ("loader", "source", "after", "message") if proof.source else ("loader", "before", "after", "message")
+    return Table("Who loads it?", columns, rows)
 
 
 def outputs_table(proof: Proof) -> Table:
@@ -40,6 +46,8 @@ def outputs_table(proof: Proof) -> Table:
 
 def proof_sentence(proof: Proof) -> str:
     """What a proof says, in a sentence or two."""
+    if proof.source:
+        return _conversion_sentence(proof)
     refusing = [loading.loader for loading in proof.loaders if not loading.holds]
     failed = [signature for signature in proof.signatures if signature.state == "failed"]
     count = len(proof.compared)
@@ -57,15 +65,47 @@ def proof_sentence(proof: Proof) -> str:
     same = count - varying
     if not same:
         return f"{loads}; its outputs can't be compared, because the old one answers differently each time."
-    what = f"{same} answer{'' if same == 1 else 's'}"
+    return f"{loads}; {_compared(proof, same)}"
+
+
+def _conversion_sentence(proof: Proof) -> str:
+    """What the proof of a conversion says."""
+    refusing = [loading.loader for loading in proof.loaders if loading.after]
+    if refusing:
+        return f"The SavedModel is refused by {', '.join(refusing)}."
+    failed = next((signature for signature in proof.signatures if signature.state == "failed"), None)
+    if failed is not None:
+        key = _change(failed.before_key, failed.after_key)
+        return f"The SavedModel doesn't answer as {key} where the source does."
+    if not all(output.holds(proof.tolerance) for output in proof.compared):
+        return "The SavedModel loads, and some of its answers differ from the source's."
+    loads = "Every loader takes the SavedModel"
+    refused = next((loading.before for loading in proof.loaders if loading.before), "")
+    if refused:
+        return f"{loads}; no answer could be compared, because {refused}."
+    same = sum(not output.varies for output in proof.compared)
+    if not proof.compared:
+        return f"{loads}; no output could be compared."
+    if not same:
+        return f"{loads}; its outputs can't be compared, because the source answers differently each time."
+    return f"{loads}; {_compared(proof, same)}"
+
+
+def _compared(proof: Proof, count: int) -> str:
+    what = f"{count} answer{'' if count == 1 else 's'}"
     if all(output.equal_bits or output.varies for output in proof.compared):
-        return f"{loads}; {what} compared, all the same to the last bit."
-    return f"{loads}; {what} compared, the largest difference is {proof.largest_difference:g}."
+        return f"{what} compared, all the same to the last bit."
+    return f"{what} compared, the largest difference is {proof.largest_difference:g}."
 
 
 def proof_text(proof: Proof) -> str:
     """A proof as aligned text: the sentence, who loads the models, the outputs."""
-    parts = [proof_sentence(proof), table_text(loaders_table(proof)), table_text(outputs_table(proof))]
+    parts = [
+        proof_sentence(proof),
+        *filter(None, [sides_sentence(proof)]),
+        table_text(loaders_table(proof)),
+        table_text(outputs_table(proof)),
+    ]
     if note := network_note(proof):
         parts.append(note)
     return "\n\n".join(parts)
@@ -78,9 +118,10 @@ def proof_html(proof: Proof) -> str:
 
     verdict = element("strong", "holds" if proof.holds else "doesn't hold")
     summary = element("p", "The proof ", verdict, f". {proof_sentence(proof)}")
-    note = network_note(proof)
+    note, sides = network_note(proof), sides_sentence(proof)
     return page(
         summary,
+        element("p", sides, class_="sme-note") if sides else None,
         table_element(loaders_table(proof)),
         table_element(outputs_table(proof)),
         element("p", note, class_="sme-note") if note else None,
@@ -127,6 +168,13 @@ def printable_difference(output: OutputProof) -> str:
     if output.largest_difference is None:
         return "differs"
     return f"{output.largest_difference:.2g}" if output.largest_difference else "0 (other bits)"
+
+
+def sides_sentence(proof: Proof) -> str:
+    """What was compared with what, where that is a source and a SavedModel made of it; else an empty text."""
+    if not proof.source:
+        return ""
+    return f"{quoted(proof.before)} {proof.source}; {quoted(proof.after)} is the SavedModel made of it."
 
 
 def network_note(proof: Proof) -> str:

@@ -20,7 +20,8 @@ class Difference:
     Attributes:
         equal_bits: Whether dtype, shape and every byte are the same.
         largest: The largest difference of two elements, None where there is no number for it.
-        relative: The same as a part of the range of the first value (its largest minus its smallest element).
+        relative: The same as a part of the range of the first value (its largest minus its smallest element), or of
+            its largest element, as was asked for.
         note: Why there is no number, or an empty text.
     """
 
@@ -42,7 +43,7 @@ class Difference:
 SAME = Difference(True, 0.0, 0.0)
 
 
-def compare(before: Tensor, after: Tensor) -> Difference:
+def compare(before: Tensor, after: Tensor, by_size: bool = False) -> Difference:
     """Compares two values.
 
     A NaN is equal to a NaN, whatever its bits; both must be infinite in the same place with the same sign.
@@ -50,6 +51,8 @@ def compare(before: Tensor, after: Tensor) -> Difference:
     Args:
         before: What the old model answers.
         after: What the new one answers.
+        by_size: Whether a difference is a part of the largest element where that is more than the range. Two programs
+            round to so many digits of a number, however near to each other the numbers are.
     """
     if before == after:
         return SAME
@@ -61,12 +64,12 @@ def compare(before: Tensor, after: Tensor) -> Difference:
         count = sum(one != other for one, other in zip(before.texts, after.texts, strict=True))
         return Difference(False, None, None, f"{count} of {len(before.texts)} texts differ")
     try:
-        return _numbers(before.to_array(), after.to_array())
+        return _numbers(before.to_array(), after.to_array(), by_size)
     except RunError as error:
         return Difference(False, None, None, f"the bytes differ; {error}")
 
 
-def _numbers(one: Any, other: Any) -> Difference:
+def _numbers(one: Any, other: Any, by_size: bool) -> Difference:
     import numpy as np
 
     kind = "c16" if one.dtype.kind == "c" else "f8"  # wide enough, but for whole numbers beyond 2**53
@@ -80,7 +83,8 @@ def _numbers(one: Any, other: Any) -> Difference:
         largest = 1.0  # they differ, and only float64 can't tell them apart
     finite = np.abs(first[np.isfinite(first)]) if kind == "c16" else first[np.isfinite(first)]
     spread = float(np.max(finite) - np.min(finite)) if finite.size else 0.0
-    spread = spread or (float(np.max(np.abs(finite))) if finite.size else 0.0) or 1.0
+    size = float(np.max(np.abs(finite))) if finite.size else 0.0
+    spread = (max(spread, size) if by_size else spread or size) or 1.0
     return Difference(False, largest, largest / spread)
 
 

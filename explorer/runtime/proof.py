@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.diagnosing.proof import TOLERANCE, Loading, OutputProof, Proof, SignatureProof
@@ -30,6 +31,26 @@ LOADERS: Mapping[Loader, str] = {
 """Loader → its name as people read it."""
 
 TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What the two that are compared are called in a sentence.
+
+    Attributes:
+        before: The one that was there first.
+        after: The one that was made of it.
+        neither: None of the two.
+        by_size: Whether differences are measured by the size of the numbers, as between two programs that round.
+    """
+
+    before: str
+    after: str
+    neither: str
+    by_size: bool = False
+
+
+MODELS = Sides("the old model", "the new model", "neither model")
 
 
 def prove(
@@ -87,7 +108,7 @@ def prove(
         )
     if edits is None and isinstance(before, SavedModel):
         edits = before.edits or None
-    old, new = _source(before), _exported(after)
+    old, new = _source(before), exported(after)
     old_graph, new_graph, followed = _paired(old, new, edits, pairs, tags)
     with child_folder() as folder:
         cases = make_cases(folder, followed, old_graph, new_graph, batches, seed)
@@ -95,11 +116,11 @@ def prove(
         outcomes, network = do_tasks(
             tasks, folder, timeout_s=timeout_s, remapper=remapper, cancel=cancel, progress=progress
         )
-        loadings, proofs = [], [_left_out(case, "", case.pair.moved) for case in cases if case.pair.moved]
+        loadings, proofs = [], [left_out(case, "", case.pair.moved) for case in cases if case.pair.moved]
         for loader, one, other in zip(loaders, outcomes[::2], outcomes[1::2], strict=True):
             loadings.append(Loading(LOADERS[loader], one.error, other.error))
             if not one.error and not other.error:
-                proofs += _signature_proofs(folder, LOADERS[loader], cases, one, other)
+                proofs += signature_proofs(folder, LOADERS[loader], cases, one, other)
     return Proof(str(old.path), str(new.path), tuple(loadings), tuple(proofs), tolerance, network)
 
 
@@ -112,7 +133,13 @@ def _source(model: SavedModel | str | os.PathLike[str]) -> SavedModel:
     return open_saved_model(model.path) if model.edits else model
 
 
-def _exported(model: SavedModel | str | os.PathLike[str]) -> SavedModel:
+def exported(model: SavedModel | str | os.PathLike[str]) -> SavedModel:
+    """A new model as it lies in a folder.
+
+    Raises:
+        RunError: It lies in none yet.
+        SourceError: There is no model at the path.
+    """
     if not isinstance(model, SavedModel):
         return open_saved_model(model)
     if model.path is None or model.edits:
@@ -161,15 +188,28 @@ def _folder(model: SavedModel) -> Path:
     return model.path.absolute()
 
 
-def _signature_proofs(
-    folder: Path, loader: str, cases: Iterable[Case], before: Outcome, after: Outcome
+def signature_proofs(
+    folder: Path, loader: str, cases: Iterable[Case], before: Outcome, after: Outcome, sides: Sides = MODELS
 ) -> Iterator[SignatureProof]:
+    """What the answers of two models to all cases say.
+
+    Args:
+        folder: The child's folder.
+        loader: The name of the loader.
+        cases: What was run.
+        before: What came of the old model, whose runs were all done twice.
+        after: What came of the new one.
+        sides: What the two are called.
+
+    Raises:
+        FormatError: An answer can't be read.
+    """
     start, half = 0, len(before.answers) // 2
     for case in cases:
         stop = start + len(case.before)
         if not case.pair.moved:
             first, again = before.answers[start:stop], before.answers[half + start : half + stop]
-            yield _signature_proof(folder, loader, case, first, again, after.answers[start:stop])
+            yield _signature_proof(folder, loader, case, first, again, after.answers[start:stop], sides)
         start = stop
 
 
@@ -180,19 +220,20 @@ def _signature_proof(
     before: Sequence[Answer],
     again: Sequence[Answer],
     after: Sequence[Answer],
+    sides: Sides,
 ) -> SignatureProof:
     """What the answers to one pair of signatures say."""
     both = list(zip(before, again, after, strict=True))
     answered = [(one, twice, other) for one, twice, other in both if not one.error and not other.error]
     for one, _, other in both:
         if other.error and not one.error:
-            note = f"the new model refuses inputs that the old one takes: {other.error}"
+            note = f"{sides.after} refuses inputs that {sides.before} takes: {other.error}"
             return SignatureProof(case.pair.before_key, case.pair.after_key, loader, "failed", (), note)
     if not answered:
         reason = before[0].error if before else "there are none"
         if any(not other.error for other in after):
-            return _left_out(case, loader, f"the new model answers, the old one does not: {reason}")
-        return _left_out(case, loader, f"neither model answers to the inputs that were made up for it: {reason}")
+            return left_out(case, loader, f"{sides.after} answers, {sides.before} does not: {reason}")
+        return left_out(case, loader, f"{sides.neither} answers to the inputs that were made up for it: {reason}")
     compared = []
     for after_key, before_key in case.pair.outputs.items():
         if after_key in case.pair.notes:
@@ -202,13 +243,13 @@ def _signature_proof(
         difference, varies = SAME, False
         for one, twice, other in answered:
             value = read_answer(folder, one, before_key)
-            found = _difference(value, read_answer(folder, other, after_key))
+            found = _difference(value, read_answer(folder, other, after_key), sides.by_size)
             if not found.equal_bits and not twice.error:
-                varies |= not _difference(value, read_answer(folder, twice, before_key)).equal_bits
+                varies |= not _difference(value, read_answer(folder, twice, before_key), sides.by_size).equal_bits
             difference = worst((difference, found))
         note = difference.note
         if varies:
-            note = "the old model answers differently each time it is asked" + (f"; {note}" if note else "")
+            note = f"{sides.before} answers differently each time it is asked" + (f"; {note}" if note else "")
         largest, relative = difference.largest, difference.relative
         compared.append(
             OutputProof(before_key, after_key, largest, difference.equal_bits, note, relative, varies=varies)
@@ -217,10 +258,10 @@ def _signature_proof(
     return SignatureProof(case.pair.before_key, case.pair.after_key, loader, "compared", outputs)
 
 
-def _difference(one: Sequence[Tensor], other: Sequence[Tensor]) -> Difference:
+def _difference(one: Sequence[Tensor], other: Sequence[Tensor], by_size: bool) -> Difference:
     if len(one) != len(other):
         return Difference(False, None, None, f"{len(one)} tensors before, {len(other)} now")
-    return worst([compare(before, after) for before, after in zip(one, other, strict=True)])
+    return worst([compare(before, after, by_size) for before, after in zip(one, other, strict=True)])
 
 
 def _unpaired(case: Case) -> tuple[OutputProof, ...]:
@@ -236,5 +277,6 @@ def _unpaired(case: Case) -> tuple[OutputProof, ...]:
     )
 
 
-def _left_out(case: Case, loader: str, note: str) -> SignatureProof:
+def left_out(case: Case, loader: str, note: str) -> SignatureProof:
+    """A pair of signatures that was not compared, and why."""
     return SignatureProof(case.pair.before_key, case.pair.after_key, loader, "left out", (), note)

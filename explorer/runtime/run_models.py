@@ -22,6 +22,9 @@ from explorer.savedmodel.tensors import Tensor
 PLAN_FILE = "plan.json"
 EVENTS_FILE = "events.jsonl"
 
+SOURCE = "source"
+"""The loader of what is no SavedModel; its task has options that say what it is."""
+
 Parts = list[Tensor]
 """The tensors that one output consists of."""
 
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 def _do(position: int, task: Mapping[str, Any], remapper: bool, tell: Callable[..., None]) -> None:
     tell(task=position, event="begin")
     try:
-        with _LOADERS[task["loader"]](Path(task["folder"]), task["tags"], remapper) as run:
+        with _opened(task, remapper) as run:
             tell(task=position, event="loaded")
             for number, entry in enumerate(task["runs"]):
                 tell(task=position, event="run", run=number)
@@ -61,6 +64,14 @@ def _do(position: int, task: Mapping[str, Any], remapper: bool, tell: Callable[.
     except Exception as error:  # a loader may raise anything
         tell(task=position, event="refused", error=words(error))
     tell(task=position, event="end")
+
+
+def _opened(task: Mapping[str, Any], remapper: bool) -> AbstractContextManager[Runner]:
+    if task["loader"] == SOURCE:
+        from explorer.runtime.source_loaders import open_source
+
+        return open_source(Path(task["folder"]), task["options"], remapper)
+    return _LOADERS[task["loader"]](Path(task["folder"]), task["tags"], remapper)
 
 
 def _answer(name: str, entry: Mapping[str, Any], run: Runner) -> dict[str, Any]:
@@ -78,7 +89,7 @@ def _answer(name: str, entry: Mapping[str, Any], run: Runner) -> dict[str, Any]:
 
 def words(error: Exception) -> str:
     """An exception of TensorFlow's in one line, without the frames that it puts before what it has to say."""
-    frames = ("Graph execution error", "Detected at node", "File ", "<stack traces unavailable>")
+    frames = ("Graph execution error", "Detected at node", "Node: ", "File ", "<stack traces unavailable>")
     told = [line for line in str(error).splitlines() if line.strip() and not line.strip().startswith(frames)]
     return printable_words(told[0]) if told else type(error).__name__
 
@@ -92,7 +103,7 @@ def _cpp(folder: Path, tags: Sequence[str], remapper: bool) -> Iterator[Runner]:
 
         def run(entry: Mapping[str, Any]) -> dict[str, Parts]:
             feeds = {feed["tensor"]: Tensor.read(Path(feed["file"])) for feed in entry["feeds"]}
-            return _by_key(entry, session.run(feeds, _fetched(entry)))
+            return by_key(entry, session.run(feeds, fetched(entry)))
 
         yield run
 
@@ -109,8 +120,8 @@ def _v1(folder: Path, tags: Sequence[str], remapper: bool) -> Iterator[Runner]:
         tf.compat.v1.saved_model.load(session, list(tags), str(folder))
 
         def run(entry: Mapping[str, Any]) -> dict[str, Parts]:
-            feeds = {feed["tensor"]: _array(Tensor.read(Path(feed["file"]))) for feed in entry["feeds"]}
-            return _by_key(entry, [_tensor(value) for value in session.run(_fetched(entry), feeds)])
+            feeds = {feed["tensor"]: as_fed(Tensor.read(Path(feed["file"]))) for feed in entry["feeds"]}
+            return by_key(entry, [as_answer(value) for value in session.run(fetched(entry), feeds)])
 
         yield run
 
@@ -121,7 +132,12 @@ def _v2(folder: Path, tags: Sequence[str], remapper: bool) -> Iterator[Runner]:
     import tensorflow as tf
 
     tf.config.optimizer.set_experimental_options({"remapping": remapper})
-    loaded = tf.saved_model.load(str(folder), tags=list(tags))
+    yield signatures_runner(tf.saved_model.load(str(folder), tags=list(tags)))
+
+
+def signatures_runner(loaded: Any) -> Runner:
+    """What runs the signatures of a model that ``tf.saved_model.load`` gave."""
+    import tensorflow as tf
 
     def run(entry: Mapping[str, Any]) -> dict[str, Parts]:
         key = entry["signature_key"]
@@ -131,17 +147,17 @@ def _v2(folder: Path, tags: Sequence[str], remapper: bool) -> Iterator[Runner]:
         for feed in entry["feeds"]:
             value = Tensor.read(Path(feed["file"]))
             name = f"{feed['key']}_{feed['role']}" if feed["role"] else feed["key"]
-            arguments[name] = tf.constant(_array(value), dtype=tf.dtypes.as_dtype(value.dtype))
+            arguments[name] = tf.constant(as_fed(value), dtype=tf.dtypes.as_dtype(value.dtype))
         answers = loaded.signatures[key](**arguments)
         wanted = [fetch["key"] for fetch in entry["fetches"]]
         if missing := [name for name in wanted if name not in answers]:
             raise RuntimeError(f"the answer of tf.saved_model.load lacks the output '{missing[0]}'")
         return {
-            name: [_tensor(part.numpy()) for part in tf.nest.flatten(answers[name], expand_composites=True)]
+            name: [as_answer(part.numpy()) for part in tf.nest.flatten(answers[name], expand_composites=True)]
             for name in wanted
         }
 
-    yield run
+    return run
 
 
 _LOADERS: Mapping[str, Callable[[Path, Sequence[str], bool], AbstractContextManager[Runner]]] = {
@@ -151,16 +167,18 @@ _LOADERS: Mapping[str, Callable[[Path, Sequence[str], bool], AbstractContextMana
 }
 
 
-def _fetched(entry: Mapping[str, Any]) -> list[str]:
+def fetched(entry: Mapping[str, Any]) -> list[str]:
+    """The names of all tensors that a run fetches."""
     return [tensor for fetch in entry["fetches"] for tensor in fetch["tensors"]]
 
 
-def _by_key(entry: Mapping[str, Any], values: Sequence[Tensor]) -> dict[str, Parts]:
+def by_key(entry: Mapping[str, Any], values: Sequence[Tensor]) -> dict[str, Parts]:
+    """What a run fetched, by output key."""
     rest = iter(values)
     return {fetch["key"]: [next(rest) for _ in fetch["tensors"]] for fetch in entry["fetches"]}
 
 
-def _array(value: Tensor) -> Any:
+def as_fed(value: Tensor) -> Any:
     """A value as TensorFlow takes it; numpy's names for dtypes of its own, such as ``bfloat16``, it knows itself."""
     if value.dtype == constants.DT_STRING:
         return value.to_array()
@@ -170,7 +188,7 @@ def _array(value: Tensor) -> Any:
     return np.frombuffer(value.data, tf.dtypes.as_dtype(value.dtype).as_numpy_dtype).reshape(value.shape)
 
 
-def _tensor(value: Any) -> Tensor:
+def as_answer(value: Any) -> Tensor:
     """What TensorFlow answers; a text that is a scalar comes as plain ``bytes``."""
     import numpy as np
     import tensorflow as tf

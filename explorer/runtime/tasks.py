@@ -68,16 +68,19 @@ class Task:
     """One model in one loader.
 
     Attributes:
-        loader: Which loader: the C++ one, ``tf.compat.v1`` or ``tf.saved_model.load``.
-        path: The folder with ``saved_model.pb``.
+        loader: Which loader: the C++ one, ``tf.compat.v1`` or ``tf.saved_model.load``; ``source`` for what is no
+            SavedModel yet.
+        path: The folder with ``saved_model.pb``, or the source.
         tags: The tag set.
         runs: What is run, in order.
+        options: Of a source, what :func:`explorer.runtime.source_loaders.open_source` has to know; plain data.
     """
 
-    loader: Loader
+    loader: Loader | Literal["source"]
     path: Path
     tags: frozenset[str]
     runs: tuple[Run, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,7 @@ def _plan(tasks: Sequence[Task], remapper: bool) -> dict[str, Any]:
                 "loader": task.loader,
                 "folder": str(task.path),
                 "tags": sorted(task.tags),
+                "options": task.options,
                 "runs": [
                     {
                         "signature_key": run.signature_key,
