@@ -1,0 +1,101 @@
+"""A traced function that stands before or after a model, and the file in which a child hands it over."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from explorer.errors import FormatError
+from explorer.savedmodel.model import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class StepTensor:
+    """One argument or result of a step.
+
+    Attributes:
+        key: The signature key.
+        type_number: Its dtype, by its number in ``types.proto``.
+        shape: Its shape.
+    """
+
+    key: str
+    type_number: int
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A lookup table, line number (int64) to line (string), read from an asset when the model is loaded.
+
+    Attributes:
+        asset: The name of the file below ``assets/``.
+    """
+
+    asset: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A traced, stateless function without captures.
+
+    Attributes:
+        function: Its name.
+        library: Serialized FunctionDefs: itself and all that it calls.
+        inputs: In the order of its arguments.
+        outputs: In the order of its results.
+        ops: A serialized OpList with the definition of every op used.
+        tables: Its last arguments are the handles of these.
+    """
+
+    function: str
+    library: tuple[bytes, ...]
+    inputs: tuple[StepTensor, ...]
+    outputs: tuple[StepTensor, ...]
+    ops: bytes
+    tables: tuple[Table, ...] = ()
+
+
+def step_to_bytes(step: Step) -> bytes:
+    """A step as JSON, what is binary in base64."""
+    data = {
+        "function": step.function,
+        "library": [base64.b64encode(one).decode() for one in step.library],
+        "inputs": [_tensor_to_data(one) for one in step.inputs],
+        "outputs": [_tensor_to_data(one) for one in step.outputs],
+        "ops": base64.b64encode(step.ops).decode(),
+        "tables": [table.asset for table in step.tables],
+    }
+    return json.dumps(data).encode()
+
+
+def step_from_bytes(data: bytes) -> Step:
+    """The inverse of :func:`step_to_bytes`.
+
+    Raises:
+        FormatError: The data hasn't that form.
+    """
+    try:
+        found = json.loads(data)
+        return Step(
+            function=str(found["function"]),
+            library=tuple(base64.b64decode(one, validate=True) for one in found["library"]),
+            inputs=tuple(_tensor_from_data(one) for one in found["inputs"]),
+            outputs=tuple(_tensor_from_data(one) for one in found["outputs"]),
+            ops=base64.b64decode(found["ops"], validate=True),
+            tables=tuple(Table(str(one)) for one in found["tables"]),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise FormatError("a step can't be read: it hasn't the form of one") from None
+
+
+def _tensor_to_data(tensor: StepTensor) -> list[Any]:
+    dims = tensor.shape.dims
+    return [tensor.key, tensor.type_number, None if dims is None else list(dims)]
+
+
+def _tensor_from_data(data: Any) -> StepTensor:
+    key, type_number, dims = data
+    return StepTensor(str(key), int(type_number), Shape(None if dims is None else tuple(dims)))

@@ -1,0 +1,79 @@
+"""A step before or after a model, traced by TensorFlow in a child process.
+
+What is traced are functions of ours, so that no model runs for it and nobody has to be asked. What comes back is the
+function as TensorFlow wrote it down; putting it into a model is the editor's part.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from explorer.errors import FormatError, NotFoundError, RunError
+from explorer.runtime.child import NO_TENSORFLOW, child_folder, printable_words, run_child
+from explorer.runtime.steps.step import Step, step_from_bytes
+from explorer.savedmodel.records import read_whole
+
+TIMEOUT_S = 180.0
+"""How long the child may take, in seconds; importing TensorFlow is nearly all of it."""
+
+KINDS: Mapping[str, str] = {
+    "image": "explorer.runtime.steps.image",
+    "base64": "explorer.runtime.steps.text_encoding",
+    "example": "explorer.runtime.steps.example",
+    "csv": "explorer.runtime.steps.tables",
+    "json": "explorer.runtime.steps.tables",
+    "classify": "explorer.runtime.steps.answers",
+    "regress": "explorer.runtime.steps.answers",
+}
+"""Kind of step → the module with its ``make_<kind>``."""
+
+OPTIONS_FILE = "options.json"
+STEP_FILE = "step.bin"
+REFUSAL_FILE = "refusal.txt"
+
+_MOST_BYTES = 1 << 26
+
+
+def trace(
+    kind: str, options: Mapping[str, Any], *, timeout_s: float = TIMEOUT_S, cancel: threading.Event | None = None
+) -> Step:
+    """Traces a step.
+
+    Args:
+        kind: One of :data:`KINDS`.
+        options: What ``make_<kind>`` takes, as plain data.
+        timeout_s: How long it may take, in seconds.
+        cancel: Ends it when it is set.
+
+    Raises:
+        NotFoundError: There is no such kind.
+        RunError: TensorFlow isn't installed, can't make such a step, or takes too long.
+        RunCancelledError: ``cancel`` was set.
+    """
+    if kind not in KINDS:
+        raise NotFoundError("kind of step", kind, KINDS)
+    with child_folder() as folder:
+        (folder / OPTIONS_FILE).write_text(json.dumps(dict(options)), encoding="utf-8")
+        ended = run_child("explorer.runtime.steps.trace_child", [kind], folder, timeout_s=timeout_s, cancel=cancel)
+        if ended.status == NO_TENSORFLOW:
+            raise RunError(
+                "a step before or after a model is traced by TensorFlow, which isn't installed here; run pip install "
+                "'savedmodel-explorer[tensorflow]'"
+            )
+        if refusal := _read(folder / REFUSAL_FILE):
+            raise RunError(f"no {kind} step was made: {printable_words(refusal.decode('utf-8', 'replace'))}")
+        data = _read(folder / STEP_FILE)
+    if ended.status != 0 or not data:
+        raise RunError(f"no {kind} step was made: the child process {ended.cause}")
+    try:
+        return step_from_bytes(data)
+    except FormatError as error:
+        raise RunError(f"no {kind} step was made: {error}") from None
+
+
+def _read(path: Path) -> bytes | None:
+    return read_whole(str(path), _MOST_BYTES, "a step")
