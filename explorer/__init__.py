@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from explorer.checking.checks import check
+    from explorer.converting.source import find_source
     from explorer.diagnosing.compatibility import Verdict, compatibility
     from explorer.diagnosing.proof import Proof
     from explorer.editing.diff import diff
@@ -47,17 +48,22 @@ if TYPE_CHECKING:
     from explorer.editing.listing import list_functions, list_inner_tensors
     from explorer.editing.recipe import apply_recipe, recipe
     from explorer.editing.repair import repair, repairs
-    from explorer.errors import ExplorerError, RequestError
+    from explorer.errors import ConversionError, ExplorerError, RequestError
     from explorer.exporting.export import export
     from explorer.render.frames import to_frame
     from explorer.render.html import to_html
     from explorer.render.text import to_text
+    from explorer.runtime.convert import convert, export_prepared, open_source
+    from explorer.runtime.image_options import image_options_for
     from explorer.runtime.numeric_test import numeric_test
+    from explorer.runtime.preview_image import as_the_model_sees
     from explorer.runtime.proof import prove
     from explorer.runtime.remote import compare, remote_rest
     from explorer.runtime.remote_grpc import remote_grpc
     from explorer.runtime.rest import rest
     from explorer.runtime.server import serve
+    from explorer.runtime.source_proof import prove_conversion
+    from explorer.runtime.wrap import wrap_base64, wrap_image
     from explorer.runtime.write_warmup import write_warmup
     from explorer.savedmodel.feature_spec import feature_spec
     from explorer.savedmodel.model import DType, MetaGraph, SavedModel, Shape, Signature, TensorInfo
@@ -82,6 +88,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ConversionError": "errors",
     "DType": "savedmodel.model",
     "Explorer": "widgets.explorer",
     "ExplorerError": "errors",
@@ -97,12 +104,14 @@ _HOMES = {
     "add_signature": "editing.edits",
     "add_signature_from_function": "editing.edits",
     "apply_recipe": "editing.recipe",
+    "as_the_model_sees": "runtime.preview_image",
     "bind_input": "editing.edits",
     "check": "checking.checks",
     "clear_devices": "editing.edits",
     "client_code": "serving.clients",
     "compare": "runtime.remote",
     "compatibility": "diagnosing.compatibility",
+    "convert": "runtime.convert",
     "copy_meta_graph": "editing.edits",
     "copy_signature": "editing.edits",
     "diff": "editing.diff",
@@ -110,9 +119,12 @@ _HOMES = {
     "example_bytes": "savedmodel.tf_example",
     "example_values": "serving.example_values",
     "export": "exporting.export",
+    "export_prepared": "runtime.convert",
     "feature_spec": "savedmodel.feature_spec",
+    "find_source": "converting.source",
     "given_values": "serving.given_values",
     "http_file": "serving.http_file",
+    "image_options_for": "runtime.image_options",
     "image_value": "serving.images",
     "kserve_yaml": "serving.handover",
     "lint": "serving.lint",
@@ -121,9 +133,11 @@ _HOMES = {
     "models_config": "serving.handover",
     "numeric_test": "runtime.numeric_test",
     "open_saved_model": "savedmodel.opening",
+    "open_source": "runtime.convert",
     "openapi_document": "serving.openapi",
     "parse_request": "serving.parse",
     "prove": "runtime.proof",
+    "prove_conversion": "runtime.source_proof",
     "read_example": "savedmodel.tf_example",
     "recipe": "editing.recipe",
     "remote_grpc": "runtime.remote_grpc",
@@ -159,11 +173,14 @@ _HOMES = {
     "to_html": "render.html",
     "to_text": "render.text",
     "triton_config": "serving.triton",
+    "wrap_base64": "runtime.wrap",
+    "wrap_image": "runtime.wrap",
     "write_warmup": "runtime.write_warmup",
 }
 """Public name → the module that holds it."""
 
 __all__ = [
+    "ConversionError",
     "DType",
     "Explorer",
     "ExplorerError",
@@ -180,12 +197,14 @@ __all__ = [
     "add_signature",
     "add_signature_from_function",
     "apply_recipe",
+    "as_the_model_sees",
     "bind_input",
     "check",
     "clear_devices",
     "client_code",
     "compare",
     "compatibility",
+    "convert",
     "copy_meta_graph",
     "copy_signature",
     "diff",
@@ -193,9 +212,12 @@ __all__ = [
     "example_bytes",
     "example_values",
     "export",
+    "export_prepared",
     "feature_spec",
+    "find_source",
     "given_values",
     "http_file",
+    "image_options_for",
     "image_value",
     "kserve_yaml",
     "lint",
@@ -204,9 +226,11 @@ __all__ = [
     "models_config",
     "numeric_test",
     "open_saved_model",
+    "open_source",
     "openapi_document",
     "parse_request",
     "prove",
+    "prove_conversion",
     "read_example",
     "recipe",
     "remote_grpc",
@@ -242,6 +266,8 @@ __all__ = [
     "to_html",
     "to_text",
     "triton_config",
+    "wrap_base64",
+    "wrap_image",
     "write_warmup",
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NoReturn
@@ -33,7 +34,11 @@ def command_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    for add in (_show, _edit, _diff, _prove, _request, _client, _handover, _lint, _rest, _serve, _warmup):
+    for add in (
+        *(_show, _edit, _diff, _prove),
+        *(_convert, _wrap),
+        *(_request, _client, _handover, _lint, _rest, _serve, _warmup),
+    ):
         add(commands)
     return parser
 
@@ -201,6 +206,67 @@ def _warmup(commands: Any) -> None:
     command.add_argument("--verb", choices=("predict", "classify", "regress"), default="predict")
     command.add_argument("--replace", action="store_true", help="leave out the records that are there")
     command.set_defaults(run=_command("warmup"))
+
+
+def _convert(commands: Any) -> None:
+    command = commands.add_parser(
+        "convert",
+        help="turn a frozen graph, a checkpoint or a Keras file into a new version of a SavedModel",
+        epilog="Without --export it says what the source is, and what it could be asked for.",
+    )
+    command.add_argument("source", metavar="SOURCE", help="a file, a folder, or the prefix of a checkpoint")
+    command.add_argument("--export", metavar="BASE", help="the base path that gets the new version")
+    pairs = {"nargs": "+", "action": "extend", "default": []}
+    command.add_argument("--inputs", metavar="KEY=TENSOR", help="the inputs (default: what the outputs need)", **pairs)
+    command.add_argument("--outputs", metavar="KEY=TENSOR", help="the outputs (default: the best candidate)", **pairs)
+    command.add_argument("--constants", metavar="KEY=VALUE", help="placeholders that get a value for good", **pairs)
+    command.add_argument("--signature", metavar="KEY", default="serving_default", help="the signature's key")
+    command.add_argument(
+        "--endpoints",
+        metavar="KEY=LAYER",
+        help="of a Keras file: further signatures and what they answer with",
+        **pairs,
+    )
+    command.add_argument("--graph", metavar="FILE", help="the GraphDef of a checkpoint that has no .meta")
+    command.add_argument(
+        "--architecture", metavar="PATH", help="what has the same variables as a checkpoint or a file of weights"
+    )
+    command.add_argument(
+        "--custom-objects",
+        metavar="NAME=MODULE:NAME",
+        help="where classes that are not Keras' own are defined",
+        **pairs,
+    )
+    command.add_argument("--version", type=int, metavar="N", help="the number of the new version (default: the next)")
+    command.add_argument("--timeout", type=float, metavar="S", help="seconds that Keras may take")
+    command.add_argument(
+        "--prove", action="store_true", help="run source and result on the same inputs; status 3 if they differ"
+    )
+    command.set_defaults(run=_command("convert"))
+
+
+def _wrap(commands: Any) -> None:
+    command = commands.add_parser("wrap", help="add a signature that takes encoded images or base64 text")
+    # By itself argparse takes the scale -1..1 for an option, because it looks like no negative number to it.
+    command._negative_number_matcher = re.compile(r"-[0-9]")
+    command.add_argument("kind", metavar="KIND", choices=("image", "base64"), help="image or base64")
+    command.add_argument("path", metavar="PATH", help=_MODEL)
+    command.add_argument("--export", required=True, metavar="BASE", help="the base path that gets the new version")
+    command.add_argument("--signature", metavar="KEY", help=_SIGNATURE)
+    command.add_argument("--input", metavar="KEY", help="the input that it feeds (default: the only one)")
+    command.add_argument("--new-signature", metavar="KEY", help="the key of the new signature")
+    command.add_argument("--new-input", metavar="KEY", help="the key of its input")
+    command.add_argument("--version", type=int, metavar="N", help="the number of the new version (default: the next)")
+    command.add_argument("--tags", metavar="a,b", help=_TAGS)
+    command.add_argument("--resize", metavar="HxW", help="height and width in pixels (default: the model's own)")
+    command.add_argument("--fit", choices=("stretch", "crop", "pad"), help="what becomes of another aspect ratio")
+    command.add_argument("--interpolation", metavar="NAME", help="how pixels are resized (default: bilinear)")
+    command.add_argument("--scale", metavar="NAME", help="0..255, 0..1, -1..1, imagenet or caffe")
+    command.add_argument("--mean", metavar="a,b,c", help="what is taken off each channel, in place of --scale")
+    command.add_argument("--std", metavar="a,b,c", help="what each channel is divided by after that")
+    command.add_argument("--channels", choices=("first", "last"), help="where the model has its colours")
+    command.add_argument("--colours", metavar="NAME", help="rgb, bgr, rgba or grey (default: as the model's input)")
+    command.set_defaults(run=_command("wrap"))
 
 
 def _request_arguments(command: argparse.ArgumentParser) -> None:

@@ -130,7 +130,11 @@ def _is_kept_part(flow: Flow, number: int) -> bool | None:
                 and any(_is_random(flow, one) for one in sources if one != current)
             ):
                 return turned
-            if op in ("Add", "AddV2") and len(sources) == 2 and any(_is_random(flow, one) for one in sources if one != current):
+            if (
+                op in ("Add", "AddV2")
+                and len(sources) == 2
+                and any(_is_random(flow, one) for one in sources if one != current)
+            ):
                 return not turned
             following = None
             if op in _STEPS:

@@ -75,12 +75,15 @@ def initialize_on_load(document: Document, restored: Collection[str] = ()) -> In
     wanted = dict.fromkeys([*_table_initializers(graph, collections.get(_TABLES)), *local.values()])
     there = [name for name in wanted if name in graph.nodes]
     feeding = [name for name in there if graph.nodes[name].op in _PIPELINE_OPS]
-    waiting = [name for name in there if name not in feeding and graph.needs([name], ()).unfed]
-    run = [name for name in there if name not in feeding and name not in waiting]
+    others = [name for name in there if graph.nodes[name].op not in _PIPELINE_OPS]
+    waiting = [name for name in others if graph.needs([name], ()).unfed]
+    held = set(waiting)
+    run = [name for name in others if name not in held]
     notes = tuple(_notes(feeding, waiting))
     if not run:
         return Initialized(document, notes=notes)
-    variables = frozenset(variable for variable, initializer in local.items() if initializer in run)
+    started = set(run)
+    variables = frozenset(variable for variable, initializer in local.items() if initializer in started)
     return Initialized(apply_changes(document, _main_op(meta_graph, graph, run)), variables, notes)
 
 

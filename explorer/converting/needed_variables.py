@@ -6,7 +6,7 @@ weight or a running mean, is needed, and so is whatever can't be told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from explorer.savedmodel.edges import split_tensor_name
@@ -37,44 +37,59 @@ def needed_variables(graph: Graph, variables: Iterable[str]) -> list[str]:
     names = list(variables)
     if not names:
         return []
+    sources: dict[str, set[str]] = {}
     takers: dict[str, list[Node]] = {}
     for node in graph.nodes.values():
-        for name in {split_tensor_name(edge)[0] for edge in node.inputs if edge[:1] != "^"}:
+        sources[node.name] = {split_tensor_name(edge)[0] for edge in node.inputs if edge[:1] != "^"}
+        for name in sources[node.name]:
             takers.setdefault(name, []).append(node)
     data = _after(takers, [node.name for node in graph.nodes.values() if _brings_data(node)])
-    return [name for name in names if _is_needed(graph, takers, data, name)]
+    updates = {node.name for node in graph.nodes.values() if _is_update(node)}
+    initials = {name for name in updates if graph.nodes[name].op in _INITIALS}
+    ends = {node.name for node in graph.nodes.values() if not takers.get(node.name) and node.op not in _READS} - updates
+    # Each is worked out for all variables at once: a graph may have thousands that lead to the same nodes.
+    meets_data = _before(sources, data - updates, updates)
+    ends_elsewhere = _before(sources, ends, updates)
+    is_updated = _before(sources, updates - initials, updates)
+    is_assigned = _before(sources, initials, updates)
+
+    def is_needed(variable: str) -> bool:
+        if variable in meets_data:
+            return True
+        # The first assignment gives a variable its initial value; any other one is training.
+        is_trained = variable in is_updated or (variable in is_assigned and _assignments(takers, variable) > 1)
+        return variable in ends_elsewhere and not is_trained
+
+    return [name for name in names if is_needed(name)]
 
 
-def _is_needed(graph: Graph, takers: dict[str, list[Node]], data: set[str], variable: str) -> bool:
-    is_trained = False
-    has_other_end = False
-    for name in _after(takers, [variable], stop=True):
-        node = graph.nodes[name]
-        if _is_update(node):
-            # The first assignment gives a variable its initial value; any other one is training.
-            is_trained = is_trained or node.op not in _INITIALS or len(_assignments(takers, variable)) > 1
-        elif name != variable:
-            if name in data:
-                return True
-            has_other_end = has_other_end or (not takers.get(name) and node.op not in _READS)
-    return has_other_end and not is_trained
-
-
-def _after(takers: dict[str, list[Node]], names: Iterable[str], stop: bool = False) -> set[str]:
-    """What depends on the values of some nodes, these included; with ``stop``, nothing behind an update."""
+def _after(takers: Mapping[str, list[Node]], names: Iterable[str]) -> set[str]:
+    """What depends on the values of some nodes, these included."""
     found = set(names)
     pending = list(found)
     while pending:
         for node in takers.get(pending.pop(), ()):
             if node.name not in found:
                 found.add(node.name)
-                if not (stop and _is_update(node)):
-                    pending.append(node.name)
+                pending.append(node.name)
     return found
 
 
-def _assignments(takers: dict[str, list[Node]], variable: str) -> list[Node]:
-    return [node for node in takers.get(variable, ()) if node.op in _INITIALS]
+def _before(sources: Mapping[str, set[str]], names: Iterable[str], updates: set[str]) -> set[str]:
+    """What the values of some nodes depend on, on a way without an update between; these themselves left out."""
+    found: set[str] = set()
+    pending = list(names)
+    while pending:
+        for name in sources.get(pending.pop(), ()):
+            if name not in found:
+                found.add(name)
+                if name not in updates:
+                    pending.append(name)
+    return found
+
+
+def _assignments(takers: Mapping[str, list[Node]], variable: str) -> int:
+    return sum(node.op in _INITIALS for node in takers.get(variable, ()))
 
 
 def _is_update(node: Node) -> bool:

@@ -55,6 +55,7 @@ _PLAIN: Final = 0.5
 _WEIGHT_BYTES: Final = 256  # a constant of this size holds weights rather than an axis or a shape
 _MOST_ENDS: Final = 1000
 _MOST_RANKED: Final = 200
+_MOST_TENSORS: Final = 2000
 _HIGHEST: Final = 1.25
 
 
@@ -137,11 +138,11 @@ def rank_outputs(flow: Flow, part: TrainingPart, fed: Mapping[Origin, int], labe
             why.append("it lies in a branch, in which it may have no value")
         scored.append((-score, number, tuple(why)))
     scored.sort(key=lambda one: one[:2])
-    found = [
-        tensor
-        for negative, number, reasons in scored[:_MOST_RANKED]
-        for tensor in _tensors(flow, number, -negative, reasons, marks[number])
-    ]
+    found: list[Ranked] = []
+    for negative, number, reasons in scored[:_MOST_RANKED]:
+        if len(found) >= _MOST_TENSORS:
+            break
+        found.extend(_tensors(flow, number, -negative, reasons, marks[number]))
     found.sort(key=lambda one: (-one.score, one.number, one.index))
     return found
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from explorer.converting.constant_texts import constant_texts
-from explorer.errors import ConversionError, listed, quoted
+from explorer.errors import ConversionError, FormatError, listed, quoted
 from explorer.savedmodel.checkpoint_index import Variable
 from explorer.savedmodel.edges import split_tensor_name
 from explorer.savedmodel.graph import Graph, Node, input_node
@@ -24,6 +24,7 @@ RESTORE: Final = "RestoreV2"
 """The op that reads today's format."""
 
 _OLD_RESTORES: Final = frozenset({"Restore", "RestoreSlice"})
+_MOST_KEYS: Final = 2_000_000  # many nodes may share one constant of keys, which may repeat its last text
 _CONVERSIONS: Final = frozenset({"Cast", "Reshape"})
 
 
@@ -92,11 +93,15 @@ def wanted_of(graph: Graph, saver: Saver) -> Iterator[Wanted]:
     Raises:
         FormatError: A constant is corrupt.
     """
+    total = 0
     for node in saver.restores:
         keys, parts = (
             constant_texts(graph, node.inputs[place]) if place < len(node.inputs) else None for place in (1, 2)
         )
         dtypes = node.attrs["dtypes"].type_numbers() if "dtypes" in node.attrs else None
+        total += len(keys or ())
+        if total > _MOST_KEYS:
+            raise FormatError(f"the saver restores more than {_MOST_KEYS} variables")
         for number, key in enumerate(keys or ()):
             dtype = dtypes[number] if dtypes is not None and number < len(dtypes) else 0
             yield Wanted(key, DType(dtype), parts[number] if parts is not None and number < len(parts) else "")

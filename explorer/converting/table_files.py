@@ -6,6 +6,7 @@ A graph of TensorFlow 1 holds their paths as constants. Loaders feed such a cons
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from explorer.savedmodel.object_graph import new_message
 from explorer.savedmodel.overlay import Document, apply_changes, insertion_at_end
 from explorer.savedmodel.reader import ASSET_FILE_DEF, fields_of, read_document
 
+_LONGEST_PATH: Final = 4096
 _SEPARATORS: Final = re.compile(r"[/\\]")
 
 
@@ -83,8 +85,11 @@ def add_table_files(document: Document, folder: Path) -> TableFiles:
     fed = {split_tensor_name(asset.tensor_name)[0] for asset in known}
     reads = [read for read in _reads(read_graph(meta_graph)) if read.constant not in fed]
     added: dict[str, str] = {}  # constant → file name
+    paths: dict[str, set[str]] = {}
     for read in reads:
-        clash = any(other.name == read.name and other.path != read.path for other in reads)
+        paths.setdefault(read.name, set()).add(read.path)
+    for read in reads:
+        clash = len(paths[read.name]) > 1
         found = None if clash or read.constant is None else _beside(folder, read.name)
         if found is None:
             notes.append(_missing(read, clash))
@@ -108,11 +113,15 @@ def add_table_files(document: Document, folder: Path) -> TableFiles:
 
 def _reads(graph: Graph) -> list[_Read]:
     found: list[_Read] = []
+    paths: dict[str, str] = {}  # constant → the path in it; many tables may be filled from one
     for node in graph.nodes.values():
         if node.op in TABLE_FILE_OPS and len(node.inputs) > 1:
-            paths = constant_texts(graph, node.inputs[1]) or ("",)
-            constant = constant_of(graph, node.inputs[1]) if paths[0] else None
-            found.append(_Read(input_node(node.inputs[0]), constant, paths[0]))
+            constant = constant_of(graph, node.inputs[1])
+            if constant is not None and constant not in paths:
+                texts = constant_texts(graph, constant) or ("",)
+                paths[constant] = texts[0] if len(texts[0]) <= _LONGEST_PATH else ""
+            path = paths.get(constant or "", "")
+            found.append(_Read(input_node(node.inputs[0]), constant if path else None, path))
     return found
 
 
@@ -132,12 +141,16 @@ def _missing(read: _Read, clash: bool) -> str:
 
 
 def _beside(folder: Path, name: str) -> Path | None:
-    """A file of a name in a folder, or among the assets in it."""
+    """A file of a name in a folder, or among the assets in it; a link out of the folder isn't followed.
+
+    The graph chose the name, and what is found becomes a part of the model that others get.
+    """
+    root = os.path.realpath(folder).rstrip(os.sep) + os.sep
     if name in ("", ".", "..") or "\0" in name or _SEPARATORS.search(name):
         return None
     for place in (folder / name, folder / ASSETS_FOLDER / name):
         try:
-            if place.is_file():
+            if place.is_file() and os.path.realpath(place).startswith(root):
                 return place
         except OSError:  # a name that the file system doesn't take
             return None

@@ -30,7 +30,6 @@ from explorer.savedmodel.model import Signature, TensorInfo
 from explorer.serving.bodies import check_callable
 
 _EXAMPLE_METHODS = (constants.CLASSIFY_METHOD_NAME, constants.REGRESS_METHOD_NAME)
-_BYTES_SUFFIX = "_bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,8 @@ def _output_reasons(protocol: Protocol, old: Endpoint, new: Endpoint) -> Iterato
     for one, other in matched.pairs:
         name = f"output {quoted(other)}"
         encoded = [
-            is_text(info) and key.endswith(_BYTES_SUFFIX) for key, info in ((one, before[one]), (other, after[other]))
+            is_text(info) and key.endswith(constants.BYTES_SUFFIX)
+            for key, info in ((one, before[one]), (other, after[other]))
         ]
         if one != other:
             renamed = f"output key {quoted(one)} renamed to {quoted(other)}"

@@ -138,7 +138,11 @@ def new_entry(
     method_name: str,
 ) -> Change:
     """The change that adds a signature to ``signature_def``."""
-    signature = encoded_signature(inputs, outputs, method_name)
+    return added_entry(meta_graph, signature_key, encoded_signature(inputs, outputs, method_name))
+
+
+def added_entry(meta_graph: MetaGraph, signature_key: str, signature: bytes) -> Change:
+    """The change that adds a serialized SignatureDef to ``signature_def``."""
     entry = wire.encode_field(
         SIGNATURE_DEF, wire.encode_field(KEY, signature_key) + wire.encode_field(VALUE, signature)
     )

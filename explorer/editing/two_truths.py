@@ -45,10 +45,12 @@ class Functions:
     Attributes:
         meta_graph: The meta graph.
         pending: The functions that the edit makes, by name.
+        definitions: Ops that the pending functions are made of → their definitions, for a file that lacks them.
     """
 
     meta_graph: MetaGraph
     pending: dict[str, Any] = field(default_factory=dict)
+    definitions: dict[str, bytes] = field(default_factory=dict)
 
     @cached_property
     def graph(self) -> Graph:

@@ -291,6 +291,18 @@ def signature_object(wrapper: Wrapper, objects: Mapping[str, int], object_graph:
     bare.argument_keywords.extend(wrapper.keys)
     bare.allowed_positional_arguments = 1 if len(wrapper.keys) == 1 else 0
     spec = bare.function_spec
+    set_arg_spec(spec, wrapper.keys)
+    spec.input_signature.none_value.SetInParent()
+    for position, capture in enumerate(wrapper.captures):
+        node_id = objects[capture.edge]
+        if object_graph.nodes[node_id].WhichOneof("kind") in ("constant", "asset", "captured_tensor"):
+            for references in (saved.children, saved.dependencies):
+                references.add(node_id=node_id, local_name=f"capture_{position}")
+    return saved
+
+
+def set_arg_spec(spec: Any, keys: Iterable[str]) -> None:
+    """Writes into a FunctionSpec that a function takes arguments by keyword and no others."""
     named = spec.fullargspec.named_tuple_value
     named.name = "FullArgSpec"
     for part in ("args", "varargs", "varkw", "defaults", "kwonlyargs", "kwonlydefaults", "annotations"):
@@ -302,15 +314,8 @@ def signature_object(wrapper: Wrapper, objects: Mapping[str, int], object_graph:
         else:
             pair.value.none_value.SetInParent()
         if part == "kwonlyargs":
-            for key in wrapper.keys:
+            for key in keys:
                 pair.value.list_value.values.add().string_value = key
-    spec.input_signature.none_value.SetInParent()
-    for position, capture in enumerate(wrapper.captures):
-        node_id = objects[capture.edge]
-        if object_graph.nodes[node_id].WhichOneof("kind") in ("constant", "asset", "captured_tensor"):
-            for references in (saved.children, saved.dependencies):
-                references.add(node_id=node_id, local_name=f"capture_{position}")
-    return saved
 
 
 def argument_name(key: str, taken: set[str]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -102,15 +103,23 @@ def _needed(functions: Functions, made: wrapper.Wrapper) -> dict[str, Any]:
         found.pop(function.signature.name, None)
         found[function.signature.name] = function
         for node in function.node_def:
-            names = [node.op, *(value.func.name for value in node.attr.values() if value.HasField("func"))]
+            names = [node.op]
+            for value in node.attr.values():
+                names += [value.func.name] if value.HasField("func") else [called.name for called in value.list.func]
             pending += [functions.pending[name] for name in names if name in functions.pending]
     return dict(reversed(found.items()))
 
 
-def appended(functions: Functions, nodes: list[Any], made: list[Any]) -> list[Change]:
+def appended(functions: Functions, nodes: list[Any], made: list[Any], ops: Iterable[str] = ()) -> list[Change]:
     """The changes that put nodes and functions behind a graph, and definitions of ops that it has not used before.
 
     A message that is given in two parts is one message, so nothing that stands there is moved.
+
+    Args:
+        functions: The meta graph.
+        nodes: The new NodeDefs.
+        made: The new FunctionDefs.
+        ops: Ops that the edit brings in besides those of the nodes and functions.
     """
     written = Document.of_bytes(b"".join(encode_field(_NODE, _bytes(node)) for node in nodes))
     if made:
@@ -125,8 +134,8 @@ def appended(functions: Functions, nodes: list[Any], made: list[Any]) -> list[Ch
         )
         written = Document.joined([written, encode_header(_LIBRARY, library.size), library])
     graph = fields_of(_document(functions), functions.meta_graph.field, GRAPH_DEF)[-1]
-    ops = {node.op for node in nodes} | {node.op for function in made for node in function.node_def}
-    return [*_op_list_changes(functions, ops), insertion_at_end(graph, written)]
+    used = {*ops, *(node.op for node in nodes), *(node.op for function in made for node in function.node_def)}
+    return [*_op_list_changes(functions, used), insertion_at_end(graph, written)]
 
 
 def _object_changes(
@@ -149,13 +158,8 @@ def _op_list_changes(functions: Functions, ops: set[str]) -> list[Change]:
     missing = {op for op in ops if functions.graph.op_def(op) is None and op not in functions.pending}
     if not missing:
         return []
-    stored = resources.files("explorer.editing").joinpath("op_list.pb").read_bytes()
-    added = b""
-    for tag, _, part in iter_fields(stored):
-        if tag == OP << 3 | LENGTH and any(
-            inner == 1 << 3 | LENGTH and bytes(name).decode() in missing for inner, _, name in iter_fields(part)
-        ):
-            added += encode_field(OP, bytes(part))
+    known = {**stored_ops(), **functions.definitions}
+    added = b"".join(encode_field(OP, known[name]) for name in sorted(missing & known.keys()))
     if not added:
         return []
     document, meta_graph = _document(functions), functions.meta_graph
@@ -165,6 +169,18 @@ def _op_list_changes(functions: Functions, ops: set[str]) -> list[Change]:
         return [insertion_at_end(lists[-1], added)]
     new = encode_field(STRIPPED_OP_LIST, added)
     return [insertion_at_end(infos[-1], new)] if infos else []
+
+
+@cache
+def stored_ops() -> Mapping[str, bytes]:
+    """Op → its definition, for those that generated functions are made of (``tools/make_op_list.py``)."""
+    stored = resources.files("explorer.editing").joinpath("op_list.pb").read_bytes()
+    found = {}
+    for tag, _, part in iter_fields(stored):
+        if tag == OP << 3 | LENGTH:
+            name = next(bytes(value).decode() for inner, _, value in iter_fields(part) if inner == 1 << 3 | LENGTH)
+            found[name] = bytes(part)
+    return found
 
 
 def _placeholder(functions: Functions, wanted: str, info: Input, taken: set[str]) -> Any:

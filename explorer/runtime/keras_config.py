@@ -23,6 +23,9 @@ DEEPEST: Final = 200
 """How deep lists and objects may lie in one another; models in models in models have some 40."""
 
 _KERAS_MODULE: Final = re.compile(r"(?:keras|tf_keras)(?:\.[A-Za-z_][A-Za-z0-9_]*)*\Z")
+_INITIALIZER_MODULE: Final = re.compile(
+    r"tensorflow\.python\.(?:keras\.initializers|ops)\.init(?:_ops|ializers)(?:_v[12])?\Z"
+)
 _OPERATION_MODULE: Final = re.compile(r"keras\.(?:src\.)?ops(?:\.[A-Za-z_][A-Za-z0-9_]*)*\Z")
 _TYPE_SPEC_MODULE: Final = re.compile(r"tensorflow\.python\.(?:framework|ops\.ragged)\.[a-z_]+\Z")
 _TYPE_SPECS: Final = frozenset(
@@ -74,7 +77,8 @@ class Trouble:
     """Something in a configuration that stands in the way.
 
     Attributes:
-        kind: ``code`` for what is refused in any case, ``custom`` for a class or function that must be given.
+        kind: ``code`` for what is refused in any case, ``custom`` for a class or function that must be given,
+            ``operation`` for a function of Keras 3 that it can't find again from this file.
         name: The class or function.
         sentence: What is wrong, and what to do.
     """
@@ -96,7 +100,7 @@ def check_config(config: Any, custom: Collection[str] = ()) -> str:
     """
     troubles = list(troubles_of(config, custom))
     for trouble in troubles:
-        if trouble.kind == "code":
+        if trouble.kind in ("code", "operation"):
             return trouble.sentence
     names = list(dict.fromkeys(trouble.name for trouble in troubles))
     if len(names) < 2:
@@ -198,7 +202,7 @@ def _class(
     entry: Mapping[str, Any], name: str, module: str | None, registered: str | None, layer: str
 ) -> Iterator[Trouble]:
     known = _known()
-    if module is not None and not _KERAS_MODULE.match(module):
+    if module is not None and not _KERAS_MODULE.match(module) and not _INITIALIZER_MODULE.match(module):
         yield _custom(name, f"of the module {quoted(module)}", layer)
     elif name in known["classes"] or (module and name in known["operations"] and _OPERATION_MODULE.match(module)):
         if registered not in (None, name) and not _is_own(registered or ""):
@@ -210,6 +214,12 @@ def _class(
                 f"{_where(layer)} would read its vocabulary from the file {quoted(inner['vocabulary'])} when the model "
                 "is loaded: set the vocabulary as a list and save the model again",
             )  # fmt: skip
+    elif name in known["operations"] and module is None:
+        yield Trouble(
+            "operation", name,
+            f"{_where(layer)} is the operation {quoted(name)} of keras.ops, of which an .h5 file doesn't say enough to "
+            "load it: save the model as a .keras file",
+        )  # fmt: skip
     elif name in _KERAS_1:
         yield Trouble(
             "custom", name,

@@ -24,7 +24,7 @@ class Described:
         name: Its name; may be empty.
         layers: Name and class of each layer, in order.
         inputs: Key, dtype and shape of each input; a shape is None where it isn't known.
-        outputs: A key for each output: the name of the layer that it comes from.
+        outputs: A key for each output: the one that it has in a dict, else the name of the layer that it comes from.
     """
 
     class_name: str
@@ -47,7 +47,7 @@ def describe(config: Mapping[str, Any]) -> Described:
         inputs, outputs = _of_sequence(config, inner_config, layers), [pairs[-1][0]] if pairs else []
     else:
         inputs = _of_graph(inner_config, layers)
-        outputs = _ends(inner_config.get("output_layers"))
+        outputs = [key for key, _ in _ends(inner_config.get("output_layers"))]
     return Described(class_name, name, pairs, tuple(inputs), unique_keys(outputs))
 
 
@@ -101,8 +101,9 @@ def needs_keras_2(config: Any) -> str:
 
 def _of_graph(config: Mapping[str, Any], layers: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
     by_name = {_name(entry): entry for entry in layers}
-    for name in _ends(config.get("input_layers")):
-        yield _input(name, by_name.get(name, {}))
+    places = _ends(config.get("input_layers"))
+    for key, name in zip(unique_keys(key for key, _ in places), (name for _, name in places), strict=True):
+        yield key, *_input(name, by_name.get(name, {}))[1:]
 
 
 def _of_sequence(config: Mapping[str, Any], inner: Mapping[str, Any], layers: list[Any]) -> Iterator[Any]:
@@ -136,19 +137,26 @@ def _shape(value: Any) -> tuple[int | None, ...] | None:
     return tuple(value)
 
 
-def _ends(value: Any) -> list[str]:
-    """The layers that ``input_layers`` or ``output_layers`` name: ``[name, node, tensor]``, bare, in lists or dicts."""
-    found: list[str] = []
-    pending = [value]
+def _ends(value: Any) -> list[tuple[str, str]]:
+    """The places that ``input_layers`` or ``output_layers`` name, ``[name, node, tensor]``, bare, in lists or dicts.
+
+    Returns:
+        For each the key that it has in a dict, else the layer's name; and the layer's name.
+    """
+    found: list[tuple[str, str]] = []
+    pending: list[tuple[str, Any]] = [("", value)]
     while pending:
-        place = pending.pop()
+        key, place = pending.pop()
         if isinstance(place, dict):
-            pending += reversed(place.get("items", ()) if place.get("class_name") == "__tuple__" else place.values())
+            if place.get("class_name") == "__tuple__":
+                pending.append((key, place.get("items")))
+            else:
+                pending += [(str(name), each) for name, each in reversed(place.items())]
         elif isinstance(place, list):
             if place and isinstance(place[0], str):
-                found.append(place[0])
+                found.append((key or place[0], place[0]))
             else:
-                pending += reversed(place)
+                pending += [("", each) for each in reversed(place)]
     return found
 
 

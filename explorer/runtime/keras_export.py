@@ -226,6 +226,8 @@ def _input_keys(fed: Mapping[str, Any], every: Mapping[str, Any], endpoint: Endp
     """Name of each input → its key."""
     given = endpoint.inputs
     if isinstance(given, Mapping):
+        layers = {_layer(tensor).name: name for name, tensor in every.items() if hasattr(tensor, "_keras_history")}
+        given = {key: name if name in every else layers.get(name, name) for key, name in given.items()}
         _known(given.values(), every, "input")
         by_name = {name: key for key, name in given.items()}
         keys = {name: by_name.get(name, _fit(name)) for name in fed}

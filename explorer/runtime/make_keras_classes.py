@@ -69,7 +69,12 @@ def main() -> None:
 
     tf_keras = importlib.import_module("tf_keras")
 
-    classes = {"Functional", *(name for root in (keras, tf_keras) for name in _public(root))}
+    classes = {
+        "Functional",
+        "LayerScale",
+        "StochasticDepth",
+        *(name for root in (keras, tf_keras) for name in _public(root)),
+    }
     operations = {cls.__name__ for cls in _subclasses(keras.Operation, "keras.src.ops")}
     functions = {
         name

@@ -51,6 +51,6 @@ def restore_checkpoint(model: Any, prefix: str) -> str:
         return name
     held = [key.removesuffix(_SUFFIX) for key in keys if key.endswith(_SUFFIX)]
     raise ConversionError(
-        f"the checkpoint {quoted(prefix)} doesn't fit the model: it doesn't have all of its {len(variables)} variables; "
+        f"the checkpoint {quoted(prefix)} doesn't fit the model: it lacks some of its {len(variables)} variables; "
         f"it holds {listed(held)}"
     )

@@ -29,6 +29,9 @@ TAG_CONSTANTS = {
 """The five tags that TensorFlow names, with what each is for. Any other text is allowed too."""
 
 DEFAULT_SIGNATURE_KEY = "serving_default"
+
+BYTES_SUFFIX = "_bytes"
+"""A key that ends so tells TensorFlow Serving's REST API, and whoever reads it, that texts are bytes, in base64."""
 INIT_OP_SIGNATURE_KEY = "__saved_model_init_op"
 TRAIN_OP_SIGNATURE_KEY = "__saved_model_train_op"
 RESERVED_SIGNATURE_KEYS = frozenset({INIT_OP_SIGNATURE_KEY, TRAIN_OP_SIGNATURE_KEY})

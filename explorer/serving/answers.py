@@ -22,9 +22,6 @@ from explorer.savedmodel.tensors import Tensor
 from explorer.serving.number_text import float32_text, float32_texts, float64_texts
 from explorer.serving.signature_defs import signature_def_map
 
-BYTES_SUFFIX: Final = "_bytes"
-"""Texts of an output whose key ends like this are answered in base64."""
-
 _INDENT = "    "
 _ESCAPED = re.compile(r'[\x00-\x1f"\\]')
 _ESCAPES = {
@@ -219,7 +216,7 @@ def _object(members: Iterable[str], level: int) -> str:
 def _texts(key: str, tensor: Tensor, level: int) -> list[str]:
     """Each element of an output as JSON; ``level`` is in how many lists and objects an element stands."""
     if tensor.dtype == constants.DT_STRING:
-        if key.endswith(BYTES_SUFFIX):
+        if key.endswith(constants.BYTES_SUFFIX):
             return [_object([f'"b64": "{base64.b64encode(item).decode()}"'], level) for item in tensor.texts]
         return [_text(item) for item in tensor.texts]
     write = _WRITERS.get(tensor.dtype)

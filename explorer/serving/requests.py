@@ -236,7 +236,10 @@ class Requests:
 
     @cached_property
     def _values(self) -> dict[str, Values]:
-        return {key: (nested_of(value, as_bytes=key in self.specs), value.shape) for key, value in self._fed.items()}
+        return {
+            key: (nested_of(value, as_bytes=key in self.specs or key.endswith(constants.BYTES_SUFFIX)), value.shape)
+            for key, value in self._fed.items()
+        }
 
     @property
     def _spec(self) -> ModelSpec:

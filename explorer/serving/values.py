@@ -111,7 +111,7 @@ def is_rest_dtype(dtype: DType) -> bool:
 
 
 def zeros(key: str, info: TensorInfo, where: str, batch: int = 1) -> Values:
-    """Zeros, False or empty texts in the declared shape.
+    """Zeros, False or empty texts in the declared shape; bytes, which stand in base64, for a key that says so.
 
     Args:
         key: The input key.
@@ -126,6 +126,8 @@ def zeros(key: str, info: TensorInfo, where: str, batch: int = 1) -> Values:
     shape = filled_shape(info, batch)
     _check_size(key, where, shape)
     nested = _zero(info.dtype)
+    if nested == "" and key.endswith(constants.BYTES_SUFFIX):
+        nested = b""
     for size in reversed(shape):
         nested = [nested] * size
     return nested, shape

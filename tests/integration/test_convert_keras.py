@@ -22,6 +22,7 @@ from explorer.runtime.convert_keras import convert_keras
 from explorer.runtime.convert_keras_child import named_inputs
 from explorer.runtime.convert_memory import convert_model
 from explorer.runtime.keras_export import Endpoint, export_keras_model
+from explorer.runtime.keras_files import look_inside
 from explorer.runtime.keras_loading import load_keras_file
 from explorer.runtime.keras_names import settle_endpoints
 from explorer.savedmodel.opening import open_saved_model
@@ -185,7 +186,13 @@ def test_texts_and_dicts(framework: Any, tmp_path: Path) -> None:
     vector.adapt(np.array(["a b c", "a b", "a"]))
     model = framework.Model({"word": word, "text": text}, {"number": lookup(word), "numbers": vector(text)})
     model.save(tmp_path / "m.keras")
-    converted(tmp_path / "m.keras", tmp_path / "out")
+    found_inside = look_inside(tmp_path / "m.keras")
+    assert ({each.key for each in found_inside.inputs}, {*found_inside.outputs}) == (
+        {"word", "text"},
+        {"number", "numbers"},
+    )
+    by_layer = Endpoint("serving_default", {"word": "word", "text": "t"})  # a layer's name says the input as well
+    converted(tmp_path / "m.keras", tmp_path / "out", by_layer)
     words, texts = np.array([["green"], ["blue"]], object), np.array([["b a z"], ["c"]], object)
     found = answers(tmp_path / "out/model", {"word": words, "text": texts})
     assert found["number"].tolist() == [[2], [0]]

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from explorer.editing.steps import Step, step_from_bytes, step_to_bytes
 from explorer.errors import ExplorerError, NotFoundError, RequestError, RunCancelledError, RunError
 from explorer.runtime.image_heads import TURNED
 from explorer.runtime.image_options import ImageOptions, formula
 from explorer.runtime.preview_image import as_the_model_sees, check_images, views_of
-from explorer.runtime.steps.step import Step, step_from_bytes, step_to_bytes
 from explorer.runtime.steps.text_encoding import base64_options
 from explorer.runtime.steps.trace import trace
 from explorer.runtime.steps.trace_child import make, traced

@@ -18,6 +18,7 @@ def test_there_are_notebooks() -> None:
         "01-what-is-in-a-savedmodel.ipynb",
         "04-change-a-signature.ipynb",
         "05-what-to-send.ipynb",
+        "06-from-checkpoint-to-savedmodel.ipynb",
         "09-two-versions-will-clients-break.ipynb",
         "debugging-a-failing-request.ipynb",
     ]

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from explorer.editing.steps import Step, StepTensor, Table, step_from_bytes, step_to_bytes
 from explorer.errors import EditError, ExplorerError, NotFoundError, RunError
 from explorer.runtime.child import Ended
 from explorer.runtime.image_heads import TURNED, read_head, what_else
@@ -23,7 +24,6 @@ from explorer.runtime.png import png_of
 from explorer.runtime.preview_child import ANSWERS_FILE, PLAN_FILE
 from explorer.runtime.preview_image import _to_look_at, check_images, views_of
 from explorer.runtime.steps.canonical import canonical_functions
-from explorer.runtime.steps.step import Step, StepTensor, Table, step_from_bytes, step_to_bytes
 from explorer.runtime.steps.text_encoding import base64_options_for
 from explorer.savedmodel.model import DType, Shape, Signature, TensorInfo, frozen
 from explorer.savedmodel.schema import message_class

@@ -135,6 +135,21 @@ def test_several_missing_classes_are_named_together() -> None:
     assert "'A'" not in check_config(config, ["A"])
 
 
+def test_operations_in_hdf5() -> None:
+    """Functions of keras.ops stand in an .h5 file without their module: Keras can't load them from it."""
+    config = {"class_name": "Functional", "config": {"layers": [{"class_name": "GetItem", "config": {"name": "g"}}]}}
+    assert "operation 'GetItem' of keras.ops" in check_config(config)
+    assert "save the model as a .keras file" in check_config(config)
+
+
+def test_initializers_of_tensorflow() -> None:
+    """tf_keras writes some initializers by the module of TensorFlow that they are of."""
+    constant = entry("Constant", {"value": 0.0}, module="tensorflow.python.ops.init_ops_v2")
+    assert check_config(model(dense(bias_initializer=constant))) == ""
+    other = entry("Constant", {"value": 0.0}, module="tensorflow.python.ops.io_ops")
+    assert "'tensorflow.python.ops.io_ops'" in check_config(model(dense(bias_initializer=other)))
+
+
 def test_a_brought_class_doesnt_let_a_module_be_imported() -> None:
     """Without a registered name, Keras would import the module that the file names; so that is refused."""
     config = model(entry("My", {"name": "x"}, module="antigravity", registered=None))
@@ -166,8 +181,10 @@ def test_description_of_a_graph() -> None:
     config = model(*layers, class_name="Functional")
     config["config"] |= {"input_layers": {"q": ["a", 0, 0], "p": ["b", 0, 0]}, "output_layers": ["one", 0, 0]}
     found = describe(config)
-    assert found.inputs == (("a", "int64", (None, 3)), ("b", "string", (2, None)))
+    assert found.inputs == (("q", "int64", (None, 3)), ("p", "string", (2, None)))
     assert found.outputs == ("one",)
+    config["config"]["input_layers"] = [["a", 0, 0], ["b", 0, 0]]
+    assert [key for key, _, _ in describe(config).inputs] == ["a", "b"]
     config["config"]["output_layers"] = [["one", 0, 0], ["one", 0, 1]]
     assert describe(config).outputs == ("one", "one_1")
 

@@ -129,7 +129,7 @@ def test_a_file_stands_in_its_row(show: Show) -> None:
     assert field.value == "" and field.placeholder.startswith("a<b>.png") and "as they are" in field.hint
     assert drop.picture.startswith("data:image/png;base64,") and "a<b>.png" in drop.alt
     back.click()
-    assert len(row.children) == 2 and drop.picture == "" and field.value == '[""]'
+    assert len(row.children) == 2 and drop.picture == "" and field.value == '[{"b64": ""}]'
     panel = show("keras3")
     upload(panel.form.rows.children[0].children[1], "x.npy", b"nothing")
     assert "x.npy" in panel._message.value and not is_hidden(panel._message)

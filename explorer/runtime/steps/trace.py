@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from explorer.editing.steps import Step, step_from_bytes
 from explorer.errors import FormatError, NotFoundError, RunError
 from explorer.runtime.child import NO_TENSORFLOW, child_folder, printable_words, run_child
-from explorer.runtime.steps.step import Step, step_from_bytes
 from explorer.savedmodel.records import read_whole
 
 TIMEOUT_S = 180.0

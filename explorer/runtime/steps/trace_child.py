@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from explorer.editing.steps import Step, StepTensor, Table, step_to_bytes
 from explorer.errors import ExplorerError
 from explorer.runtime.child import NO_TENSORFLOW
 from explorer.runtime.steps.canonical import canonical_functions
-from explorer.runtime.steps.step import Step, StepTensor, Table, step_to_bytes
 from explorer.runtime.steps.trace import KINDS, OPTIONS_FILE, REFUSAL_FILE, STEP_FILE
 from explorer.savedmodel.model import Shape
 

@@ -1,4 +1,4 @@
-"""A traced function that stands before or after a model, and the file in which a child hands it over."""
+"""A traced function that stands before or behind a signature, and how it is kept: in a file, or in a recipe."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 from explorer.errors import FormatError
 from explorer.savedmodel.model import Shape
+
+_NO_STEP = "a step can't be read: it hasn't the form of one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,9 @@ class Step:
     tables: tuple[Table, ...] = ()
 
 
-def step_to_bytes(step: Step) -> bytes:
-    """A step as JSON, what is binary in base64."""
-    data = {
+def step_to_data(step: Step) -> dict[str, Any]:
+    """A step as plain data for JSON, what is binary in base64."""
+    return {
         "function": step.function,
         "library": [base64.b64encode(one).decode() for one in step.library],
         "inputs": [_tensor_to_data(one) for one in step.inputs],
@@ -68,7 +70,30 @@ def step_to_bytes(step: Step) -> bytes:
         "ops": base64.b64encode(step.ops).decode(),
         "tables": [table.asset for table in step.tables],
     }
-    return json.dumps(data).encode()
+
+
+def step_from_data(data: Any) -> Step:
+    """The inverse of :func:`step_to_data`.
+
+    Raises:
+        FormatError: The data hasn't that form.
+    """
+    try:
+        return Step(
+            function=str(data["function"]),
+            library=tuple(base64.b64decode(one, validate=True) for one in data["library"]),
+            inputs=tuple(_tensor_from_data(one) for one in data["inputs"]),
+            outputs=tuple(_tensor_from_data(one) for one in data["outputs"]),
+            ops=base64.b64decode(data["ops"], validate=True),
+            tables=tuple(Table(str(one)) for one in data["tables"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        raise FormatError(_NO_STEP) from None
+
+
+def step_to_bytes(step: Step) -> bytes:
+    """A step as the bytes of a file."""
+    return json.dumps(step_to_data(step)).encode()
 
 
 def step_from_bytes(data: bytes) -> Step:
@@ -79,16 +104,9 @@ def step_from_bytes(data: bytes) -> Step:
     """
     try:
         found = json.loads(data)
-        return Step(
-            function=str(found["function"]),
-            library=tuple(base64.b64decode(one, validate=True) for one in found["library"]),
-            inputs=tuple(_tensor_from_data(one) for one in found["inputs"]),
-            outputs=tuple(_tensor_from_data(one) for one in found["outputs"]),
-            ops=base64.b64decode(found["ops"], validate=True),
-            tables=tuple(Table(str(one)) for one in found["tables"]),
-        )
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise FormatError("a step can't be read: it hasn't the form of one") from None
+    except (ValueError, RecursionError):
+        raise FormatError(_NO_STEP) from None
+    return step_from_data(found)
 
 
 def _tensor_to_data(tensor: StepTensor) -> list[Any]:
@@ -98,4 +116,5 @@ def _tensor_to_data(tensor: StepTensor) -> list[Any]:
 
 def _tensor_from_data(data: Any) -> StepTensor:
     key, type_number, dims = data
-    return StepTensor(str(key), int(type_number), Shape(None if dims is None else tuple(dims)))
+    sizes = None if dims is None else tuple(None if dim is None else int(dim) for dim in dims)
+    return StepTensor(str(key), int(type_number), Shape(sizes))
