@@ -40,7 +40,7 @@ def dependent_nodes(graph: Graph, replaced: Collection[str], fed: Collection[str
         more: set[str] = set()
         for loop in loops:
             if not loop.isdisjoint(found):
-                more |= loop
+                more |= _following(graph, loop, needed, fed)
         for name in filled:
             if name not in found and not found.isdisjoint(consumers.get(name, ())):
                 more |= _following(graph, [name], needed, fed)

@@ -157,15 +157,24 @@ def _expect_fed(graph: Graph, wrapping: Wrapping) -> None:
 
 
 def _can_be_given(graph: Graph, wrapping: Wrapping) -> bool:
-    """Whether each input that the step feeds has a placeholder to itself, one without a value of its own."""
+    """Whether each input that the step feeds has a placeholder to itself, one that can be given a default."""
     names = [_tensor_name(name) for info in wrapping.signature.inputs.values() for name in info.tensor_names]
-    for key in wrapping.feeds:
-        tensor_name = _tensor_name(wrapping.signature.inputs[key].tensor_name or "")
-        name, index = split_tensor_name(tensor_name)
-        node = graph.nodes.get(name)
-        if node is None or node.op not in PLACEHOLDER_OPS or index != 0 or names.count(tensor_name) != 1:
-            return False
-    return True
+    fed = [_tensor_name(wrapping.signature.inputs[key].tensor_name or "") for key in wrapping.feeds]
+    return all(names.count(name) == 1 and _may_have_default(graph, name) for name in fed)
+
+
+def _may_have_default(graph: Graph, tensor_name: str) -> bool:
+    """Whether a tensor is that of a placeholder without a value, for which nothing only waits.
+
+    Who feeds a placeholder also answers for what only waits for it, but not so with a ``PlaceholderWithDefault``: that
+    would run its default as well
+    (https://github.com/tensorflow/tensorflow/blob/v2.16.1/tensorflow/core/graph/subgraph.cc, ``FeedInputs``).
+    """
+    name, index = split_tensor_name(tensor_name)
+    node = graph.nodes.get(name)
+    if node is None or node.op not in PLACEHOLDER_OPS or index != 0:
+        return False
+    return not any(f"^{name}" in graph.nodes[consumer].inputs for consumer in graph.consumers().get(name, ()))
 
 
 def _with_default(functions: Functions, name: str, edge: str) -> list[Change]:

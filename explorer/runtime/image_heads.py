@@ -94,7 +94,7 @@ def what_else(data: bytes) -> str:
     for start, name in known.items():
         if data.startswith(start):
             return f"begins like a {name}, which ends before it says how large it is, or is damaged"
-    shown = quoted(data[:_SHOWN].decode("latin-1"))
+    shown = quoted(data[:_SHOWN].decode("ascii", "backslashreplace"))
     return f"begins with {shown}, which is no JPEG, PNG, GIF or BMP"
 
 

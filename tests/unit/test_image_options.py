@@ -275,6 +275,11 @@ def test_a_palette_of_colours_in_a_bmp_is_told() -> None:
     assert "palette" in head.notes[0]
 
 
+def test_bytes_that_are_no_text_are_shown_as_escapes() -> None:
+    """A file that began with a no-break space was described with that space as it is, which nobody sees."""
+    assert what_else(b"\xa0\x01abc") == r"begins with '\xa0\u0001abc', which is no JPEG, PNG, GIF or BMP"
+
+
 @given(st.sampled_from(sorted(path.name for path in PICTURES.iterdir() if path.suffix != ".py")), st.data())
 def test_damaged_heads_bring_nothing_down(name: str, data: Any) -> None:
     """A file that is cut off and changed anywhere gives a head, or words about it."""
