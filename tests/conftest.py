@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# No test is timed: a slow machine is no fault of what is tested.
+settings.register_profile("untimed", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("untimed")
 
 # Before anything imports TensorFlow, here or in a child process that a test starts.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -91,7 +91,9 @@ def _check_assets(model: SavedModel, folder: Path) -> Iterator[Finding]:
         missing = [
             name
             for name in names
-            if name not in outside and not os.path.exists(folder / constants.ASSETS_FOLDER / name)
+            if name not in outside
+            and f"{constants.ASSETS_FOLDER}/{name}" not in model.added_files
+            and not os.path.exists(folder / constants.ASSETS_FOLDER / name)
         ]
         if outside:
             yield Finding(

@@ -246,10 +246,17 @@ def _convert(commands: Any) -> None:
 
 
 def _wrap(commands: Any) -> None:
-    command = commands.add_parser("wrap", help="add a signature that takes encoded images or base64 text")
+    command = commands.add_parser(
+        "wrap", help="add a signature that takes images, base64 text, tf.Examples, CSV or JSON"
+    )
     # By itself argparse takes the scale -1..1 for an option, because it looks like no negative number to it.
     command._negative_number_matcher = re.compile(r"-[0-9]")
-    command.add_argument("kind", metavar="KIND", choices=("image", "base64"), help="image or base64")
+    command.add_argument(
+        "kind",
+        metavar="KIND",
+        choices=("image", "base64", "example", "csv", "json"),
+        help="image, base64, example, csv or json",
+    )
     command.add_argument("path", metavar="PATH", help=_MODEL)
     command.add_argument("--export", required=True, metavar="BASE", help="the base path that gets the new version")
     command.add_argument("--signature", metavar="KEY", help=_SIGNATURE)
@@ -266,6 +273,18 @@ def _wrap(commands: Any) -> None:
     command.add_argument("--std", metavar="a,b,c", help="what each channel is divided by after that")
     command.add_argument("--channels", choices=("first", "last"), help="where the model has its colours")
     command.add_argument("--colours", metavar="NAME", help="rgb, bgr, rgba or grey (default: as the model's input)")
+    command.add_argument("--names", nargs="+", metavar="KEY=NAME", help="what inputs are called in a row")
+    command.add_argument("--defaults", nargs="+", metavar="KEY=VALUE", help="what stands in for what a row lacks")
+    command.add_argument("--columns", metavar="a,b,c", help="the order of the columns of CSV (default: the inputs')")
+    command.add_argument("--delimiter", metavar="C", help="what stands between the columns of CSV (default: a comma)")
+    command.add_argument("--labels", metavar="FILE", help="the names of the classes, one a line; kept in the model")
+    command.add_argument("--output", metavar="KEY", help="the output with the scores (default: the likeliest)")
+    command.add_argument(
+        "--method",
+        choices=("predict", "classify", "regress"),
+        default="predict",
+        help="which requests it answers; classify and regress take tf.Examples",
+    )
     command.set_defaults(run=_command("wrap"))
 
 

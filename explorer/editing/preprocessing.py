@@ -8,6 +8,7 @@ a node. The old signature, the weights and all else stay as they are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from explorer.editing.editable import (
     Tags,
@@ -43,6 +44,7 @@ def add_wrapped_signature(
     takes: Mapping[str, str] | None = None,
     outputs: Iterable[str] | None = None,
     method_name: str | None = None,
+    made_by: Mapping[str, object] | None = None,
     tags: Tags = None,
 ) -> SavedModel:
     """Adds a signature that runs a step before another signature, behind it, or both.
@@ -59,11 +61,11 @@ def add_wrapped_signature(
         outputs: Which outputs of the signature the new one answers as well; None for all whose keys ``after`` leaves
             free.
         method_name: One of ``constants.METHOD_NAMES``; None for predict.
+        made_by: The call that made the steps, for whoever reads the recipe: ``function``, and its ``arguments``.
         tags: The meta graph.
 
     Returns:
-        The model with one more signature. Where a step takes tables, the files that they are read from must lie in
-        ``assets/`` when it is exported.
+        The model with one more signature, and with the files that the tables of the steps bring along.
 
     Raises:
         NotFoundError: The signature hasn't a key that is named.
@@ -84,6 +86,10 @@ def add_wrapped_signature(
         added = add_tables(meta_graph, tables, new_signature_key)
         edges = added.edges
         whole = reread(model, apply_changes(document_of(meta_graph), added.changes))
+        files = {
+            f"{constants.ASSETS_FOLDER}/{table.asset}": table.content for table in tables if table.content is not None
+        }
+        whole = replace(whole, added_files={**whole.added_files, **files})
         meta_graph = editable(whole, tags)
     functions = Functions(meta_graph)
     wrap = wrapped_in_plan if meta_graph.has_object_graph else wrapped_in_graph
@@ -95,6 +101,7 @@ def add_wrapped_signature(
         "takes": dict(takes) if takes else None,
         "outputs": None if outputs is None else list(wrapping.kept),
         "method_name": method_name,
+        "made_by": None if made_by is None else dict(made_by),
     }
     return edited(
         whole, meta_graph, changes, "add_wrapped_signature",

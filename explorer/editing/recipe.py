@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from explorer.editing import edits
+from explorer.editing.preprocessing import add_wrapped_signature
 from explorer.editing.shape_edits import NumericTest
 from explorer.errors import ExplorerError, RecipeError, listed, quoted
 from explorer.savedmodel.model import SavedModel
@@ -18,6 +19,7 @@ RECIPE_VERSION = 1
 MOST_EDITS = 100_000
 
 _TEXT, _TEXTS, _NAMES = "text", "a list of texts", "a mapping from key to name"
+_STEP, _CALL = "a step as plain data", "a mapping with the function and its arguments"
 _SHAPE, _VALUE = "a list of sizes, null for any, or null for any shape", "a number, text, or lists of them"
 
 EDITS: Mapping[str, tuple[Callable[..., SavedModel], Mapping[str, str]]] = {
@@ -54,9 +56,28 @@ EDITS: Mapping[str, tuple[Callable[..., SavedModel], Mapping[str, str]]] = {
 }
 """Edit → its function and its arguments in order, each with what it must be."""
 
+STEP_EDITS: Mapping[str, tuple[Callable[..., SavedModel], Mapping[str, str]]] = {
+    "add_wrapped_signature": (
+        add_wrapped_signature,
+        {
+            "signature_key": _TEXT,
+            "new_signature_key": _TEXT,
+            "before": _STEP,
+            "feeds": _NAMES,
+            "after": _STEP,
+            "takes": _NAMES,
+            "outputs": _TEXTS,
+            "method_name": _TEXT,
+            "made_by": _CALL,
+        },
+    ),
+}
+"""The same for edits whose arguments hold functions that TensorFlow traced: people call what makes these functions."""
+
 _OPTIONAL = {
     "add_signature": frozenset({"method_name"}),
     "add_signature_from_function": frozenset({"inputs", "outputs", "method_name"}),
+    "add_wrapped_signature": frozenset({"before", "feeds", "after", "takes", "outputs", "method_name", "made_by"}),
 }
 
 
@@ -112,6 +133,18 @@ def recipe_edits(recipe: object) -> list[Mapping[str, Any]]:
     return list(entries)
 
 
+def edit_name(entry: Mapping[str, Any]) -> str:
+    """The edit that an entry names.
+
+    Raises:
+        RecipeError: There is no such edit.
+    """
+    name = entry.get("edit")
+    if not isinstance(name, str) or (name not in EDITS and name not in STEP_EDITS):
+        raise RecipeError(f"there is no edit {quoted(str(name))}; available: {listed(EDITS, len(EDITS))}")
+    return name
+
+
 def apply_edit(model: SavedModel, entry: Mapping[str, Any], *, numeric_test: NumericTest | None = None) -> SavedModel:
     """Applies one entry of a recipe.
 
@@ -124,10 +157,8 @@ def apply_edit(model: SavedModel, entry: Mapping[str, Any], *, numeric_test: Num
         RecipeError: The entry is not well formed.
         ExplorerError: It cannot be applied to this model.
     """
-    name = entry.get("edit")
-    if not isinstance(name, str) or name not in EDITS:
-        raise RecipeError(f"there is no edit {quoted(str(name))}; available: {listed(EDITS, len(EDITS))}")
-    function, arguments = EDITS[name]
+    name = edit_name(entry)
+    function, arguments = EDITS.get(name) or STEP_EDITS[name]
     given = {key: value for key, value in entry.items() if key not in ("edit", "tags")}
     if unknown := [str(key) for key in given if key not in arguments]:
         raise RecipeError(f"{name} takes no {listed(unknown)}; it takes {listed(arguments)}")
@@ -152,6 +183,8 @@ def _fits(value: object, what: str) -> bool:
         return isinstance(value, str)
     if what == _TEXTS:
         return isinstance(value, list | tuple | set | frozenset) and all(isinstance(item, str) for item in value)
+    if what in (_STEP, _CALL):  # the edit itself reads a step
+        return isinstance(value, Mapping)
     if what == _SHAPE:
         return value is None or isinstance(value, list | tuple)
     return isinstance(value, Mapping) and all(isinstance(item, str) for pair in value.items() for item in pair)

@@ -34,9 +34,11 @@ class Table:
 
     Attributes:
         asset: The name of the file below ``assets/``.
+        content: What the file holds, one string a line; None where it lies among the assets already.
     """
 
     asset: str
+    content: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def step_to_data(step: Step) -> dict[str, Any]:
         "inputs": [_tensor_to_data(one) for one in step.inputs],
         "outputs": [_tensor_to_data(one) for one in step.outputs],
         "ops": base64.b64encode(step.ops).decode(),
-        "tables": [table.asset for table in step.tables],
+        "tables": [_table_to_data(table) for table in step.tables],
     }
 
 
@@ -85,7 +87,10 @@ def step_from_data(data: Any) -> Step:
             inputs=tuple(_tensor_from_data(one) for one in data["inputs"]),
             outputs=tuple(_tensor_from_data(one) for one in data["outputs"]),
             ops=base64.b64decode(data["ops"], validate=True),
-            tables=tuple(Table(str(one)) for one in data["tables"]),
+            tables=tuple(
+                Table(str(asset), None if content is None else base64.b64decode(content, validate=True))
+                for asset, content in data["tables"]
+            ),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise FormatError(_NO_STEP) from None
@@ -107,6 +112,10 @@ def step_from_bytes(data: bytes) -> Step:
     except (ValueError, RecursionError):
         raise FormatError(_NO_STEP) from None
     return step_from_data(found)
+
+
+def _table_to_data(table: Table) -> list[str | None]:
+    return [table.asset, None if table.content is None else base64.b64encode(table.content).decode()]
 
 
 def _tensor_to_data(tensor: StepTensor) -> list[Any]:

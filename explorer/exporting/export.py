@@ -136,12 +136,30 @@ def export_version(
         link=link,
         follow_outside_links=follow_outside_links,
         leave_out=leave_out,
+        replace=_added_files(model),
         rewrite=rewrite,
         verify=verify,
         before_publish=before_publish,
         progress=progress,
     )
     return replace(published, notes=(*published.notes, *settled.notes))
+
+
+def _added_files(model: SavedModel) -> dict[str, bytes]:
+    """The files that the edits add, without those that the source has just so.
+
+    Raises:
+        ExportError: The source has another file of that name.
+    """
+    assert model.path is not None
+    added = {}
+    for name, content in model.added_files.items():
+        place = model.path / name
+        if not os.path.lexists(place):
+            added[name] = content
+        elif not place.is_file() or place.read_bytes() != content:
+            raise ExportError(f"the edits add {quoted(name)}, and the model has another file of that name")
+    return added
 
 
 def _original(model: SavedModel) -> SavedModel:

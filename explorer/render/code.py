@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import math
 import os
 import shlex
@@ -9,14 +10,19 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from explorer.editing.recipe import EDITS, RECIPE_VERSION
-from explorer.errors import RecipeError, listed, printable_name, quoted
+from explorer.editing.recipe import EDITS, RECIPE_VERSION, STEP_EDITS, edit_name
+from explorer.errors import RecipeError, listed, printable_name
 
 _KEYWORD_EDITS = frozenset({"add_signature", "add_signature_from_function"})
 """Edits whose arguments are named in Python, because their order is hard to remember."""
 
-_DATA = frozenset({"value", "shape"})
-"""Arguments that hold plain data: numbers, texts, True, False, None and nested lists of them."""
+_DATA = frozenset({"value", "shape", "before", "after", "outputs", "made_by"})
+"""Arguments that hold plain data: numbers, texts, True, False, None, and nested lists and mappings of them."""
+
+_MAKERS = frozenset({"with_image", "with_base64", "with_example", "with_csv", "with_json"})
+"""Functions that make steps, which stand in Python in the place of the edit with the steps themselves."""
+
+_WRAPPED = "add_wrapped_signature"
 
 _FLAGS = {"follow_outside_links": "--follow-links", "remove_duplicates": "--remove-duplicates"}
 """Arguments of ``export`` that the command line calls otherwise."""
@@ -37,18 +43,36 @@ def python_line(edit: Mapping[str, Any], variable: str = "model") -> str:
     Raises:
         RecipeError: There is no such edit, or an argument is no text, number, list or mapping.
     """
-    name = _edit_name(edit)
+    name = edit_name(edit)
+    if name == _WRAPPED:
+        return _wrapped_line(edit, variable)
     named = name in _KEYWORD_EDITS
     parts = [variable]
     for argument in EDITS[name][1]:
         if argument not in edit:
             named = True  # what follows an argument that is left out needs its name
             continue
-        value = _data_literal(edit[argument]) if argument in _DATA else _literal(edit[argument])
+        value = python_value(edit[argument]) if argument in _DATA else _literal(edit[argument])
         parts.append(f"{argument}={value}" if named and argument != "signature_key" else value)
     if edit.get("tags") is not None:
         parts.append(f"tags={_literal(frozenset(edit['tags']))}")
     return f"{variable} = explorer.{name}({', '.join(parts)})"
+
+
+def _wrapped_line(edit: Mapping[str, Any], variable: str) -> str:
+    """The call that made the steps of a signature; where it isn't known, the recipe with the steps in it."""
+    made_by = edit.get("made_by") or {}
+    arguments = made_by.get("arguments")
+    if made_by.get("function") not in _MAKERS or not isinstance(arguments, Mapping):
+        entry = python_value({"recipe": RECIPE_VERSION, "edits": [_ordered(edit)]})
+        return f"{variable} = explorer.apply_recipe({variable}, {entry})"
+    given = {"new_signature_key": edit["new_signature_key"], **arguments}
+    if edit.get("tags") is not None:
+        given["tags"] = _sorted_texts(edit["tags"])
+    if unsuited := [str(key) for key in given if not str(key).isidentifier() or keyword.iskeyword(str(key))]:
+        raise RecipeError(f"{listed(unsuited)} can't be an argument")
+    parts = [variable, _literal(edit["signature_key"]), *(f"{key}={python_value(item)}" for key, item in given.items())]
+    return f"{variable} = explorer.{made_by['function']}({', '.join(parts)}).model"
 
 
 def python_script(
@@ -149,7 +173,7 @@ def _literal(value: object) -> str:
     raise RecipeError(f"a {type(value).__name__} cannot stand in an edit; texts, lists and mappings of texts can")
 
 
-def _data_literal(value: object) -> str:
+def python_value(value: object) -> str:
     """Numbers, texts and nested lists as Python source, without numpy: what has no literal is made by ``float``."""
     if isinstance(value, str):
         return python_text(value)
@@ -158,19 +182,19 @@ def _data_literal(value: object) -> str:
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else f'float("{value}")'
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_data_literal(key)}: {_data_literal(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{python_value(key)}: {python_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_data_literal, value)) + "]"
+        return "[" + ", ".join(map(python_value, value)) + "]"
     raise RecipeError(f"a {type(value).__name__} cannot stand in an edit; numbers, texts and lists of them can")
 
 
 def _ordered(edit: Mapping[str, Any]) -> dict[str, Any]:
     """An entry as plain data: ``edit``, ``tags``, then its arguments in the order of the function."""
-    name = _edit_name(edit)
+    name = edit_name(edit)
     entry: dict[str, Any] = {"edit": name}
     if edit.get("tags") is not None:
         entry["tags"] = _sorted_texts(edit["tags"])
-    for argument in EDITS[name][1]:
+    for argument in (EDITS.get(name) or STEP_EDITS[name])[1]:
         if argument in edit:
             entry[argument] = _plain_data(edit[argument]) if argument in _DATA else _plain(edit[argument])
     return entry
@@ -201,13 +225,6 @@ def _sorted_texts(values: Iterable[object]) -> list[str]:
     if not all(isinstance(text, str) for text in texts):
         raise RecipeError("the tags of an edit must be texts")
     return sorted({str(text) for text in texts})
-
-
-def _edit_name(edit: Mapping[str, Any]) -> str:
-    name = edit.get("edit")
-    if not isinstance(name, str) or name not in EDITS:
-        raise RecipeError(f"there is no edit {quoted(str(name))}; available: {listed(EDITS, len(EDITS))}")
-    return name
 
 
 def _shell_path(path: Path) -> str:

@@ -61,6 +61,11 @@ def make_draft_folder(model: SavedModel, parent: Path) -> Path:
             if isinstance(source, FileSource):
                 source.check_unchanged()
         _link_files(model.path.resolve(), folder)
+        for name, content in model.added_files.items():
+            place = folder / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not place.exists():  # its name says what is in it, so the source has the same
+                place.write_bytes(content)
     except OSError as error:
         where = quoted(str(error.filename or folder))
         raise RunError(f"the draft can't be made ready to run: {where}: {error.strerror or error}") from None

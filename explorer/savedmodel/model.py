@@ -238,6 +238,7 @@ class SavedModel:
         document: The bytes of ``saved_model.pb`` with the pending edits; None for a model made by :meth:`from_dict`.
         source: The bytes as they were read.
         lossy: Why the file can be shown but not written again, or an empty text.
+        added_files: What the edits add beside ``saved_model.pb``: name in the folder, with ``/``, → content.
     """
 
     meta_graphs: tuple[MetaGraph, ...]
@@ -249,6 +250,7 @@ class SavedModel:
     document: Document | None = field(default=None, compare=False, repr=False)
     source: Document | None = field(default=None, compare=False, repr=False)
     lossy: str = field(default="", compare=False, repr=False)
+    added_files: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def base_path(self) -> Path | None:

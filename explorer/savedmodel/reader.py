@@ -97,12 +97,12 @@ def reread(model: SavedModel, document: Document) -> SavedModel:
         document: Its bytes with the edit.
 
     Returns:
-        The model read from ``document``; folder, source and list of edits are those of ``model``.
+        The model read from ``document``; folder, source, list of edits and added files are those of ``model``.
     """
     fresh = read_document(
         document, path=model.path, version=model.version, file_name=model.file_name, source=model.source
     )
-    return replace(fresh, edits=model.edits, lossy=model.lossy)
+    return replace(fresh, edits=model.edits, lossy=model.lossy, added_files=model.added_files)
 
 
 def fields_of(document: Document, parent: Field | None, *numbers: int) -> list[Field]:

@@ -106,6 +106,7 @@ def edit_in_words(entry: Mapping[str, Any]) -> str:
         "set_input_shape": f"restrict {which} to the shape {_shape_in_words(entry.get('shape'))}",
         "set_default": f"let {which} be {value} by default",
         "remove_default": f"remove the default of {which}",
+        "add_wrapped_signature": f"add signature {said.get('new_signature_key', '')}, with a step around {signature}",
         "set_tags": f"set the tags to {new}",
         "remove_meta_graph": "remove the meta graph",
         "copy_meta_graph": f"copy the meta graph as {new}",

@@ -871,10 +871,10 @@ def test_table_shows_rows_and_hears_its_buttons() -> None:
 
 def test_every_edit_has_words() -> None:
     """Each edit of the recipe is said in words of its own, with the names that it takes."""
-    from explorer.editing.recipe import EDITS
+    from explorer.editing.recipe import EDITS, STEP_EDITS
 
     values = {"text": "the_value", "a list of texts": ["the_value"], "a number, text, or lists of them": ["the_value"]}
-    for name, (_, arguments) in EDITS.items():
+    for name, (_, arguments) in {**EDITS, **STEP_EDITS}.items():
         entry = {"edit": name, **{key: values.get(kind, {"k": "t:0"}) for key, kind in arguments.items()}}
         said = edit_in_words(entry)
         assert "_" not in said.replace("the_value", ""), said

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ KINDS: Mapping[str, str] = {
     "image": "explorer.runtime.steps.image",
     "base64": "explorer.runtime.steps.text_encoding",
     "example": "explorer.runtime.steps.example",
+    "records": "explorer.runtime.steps.example",
     "csv": "explorer.runtime.steps.tables",
     "json": "explorer.runtime.steps.tables",
     "classify": "explorer.runtime.steps.answers",
@@ -32,7 +33,7 @@ KINDS: Mapping[str, str] = {
 """Kind of step → the module with its ``make_<kind>``."""
 
 OPTIONS_FILE = "options.json"
-STEP_FILE = "step.bin"
+STEP_FILE = "step_{number}.bin"
 REFUSAL_FILE = "refusal.txt"
 
 _MOST_BYTES = 1 << 26
@@ -54,25 +55,44 @@ def trace(
         RunError: TensorFlow isn't installed, can't make such a step, or takes too long.
         RunCancelledError: ``cancel`` was set.
     """
-    if kind not in KINDS:
-        raise NotFoundError("kind of step", kind, KINDS)
+    return trace_all([(kind, options)], timeout_s=timeout_s, cancel=cancel)[0]
+
+
+def trace_all(
+    wanted: Sequence[tuple[str, Mapping[str, Any]]],
+    *,
+    timeout_s: float = TIMEOUT_S,
+    cancel: threading.Event | None = None,
+) -> tuple[Step, ...]:
+    """Traces several steps in one child, which imports TensorFlow once.
+
+    Args:
+        wanted: The kind and the options of each, as for :func:`trace`, which also says what is raised.
+        timeout_s: How long all of them may take, in seconds.
+        cancel: Ends it when it is set.
+    """
+    for kind, _ in wanted:
+        if kind not in KINDS:
+            raise NotFoundError("kind of step", kind, KINDS)
+    named = " and ".join(kind for kind, _ in wanted)
     with child_folder() as folder:
-        (folder / OPTIONS_FILE).write_text(json.dumps(dict(options)), encoding="utf-8")
-        ended = run_child("explorer.runtime.steps.trace_child", [kind], folder, timeout_s=timeout_s, cancel=cancel)
+        data = json.dumps([[kind, dict(options)] for kind, options in wanted])
+        (folder / OPTIONS_FILE).write_text(data, encoding="utf-8")
+        ended = run_child("explorer.runtime.steps.trace_child", [], folder, timeout_s=timeout_s, cancel=cancel)
         if ended.status == NO_TENSORFLOW:
             raise RunError(
                 "a step before or after a model is traced by TensorFlow, which isn't installed here; run pip install "
                 "'savedmodel-explorer[tensorflow]'"
             )
         if refusal := _read(folder / REFUSAL_FILE):
-            raise RunError(f"no {kind} step was made: {printable_words(refusal.decode('utf-8', 'replace'))}")
-        data = _read(folder / STEP_FILE)
-    if ended.status != 0 or not data:
-        raise RunError(f"no {kind} step was made: the child process {ended.cause}")
+            raise RunError(f"no {named} step was made: {printable_words(refusal.decode('utf-8', 'replace'))}")
+        made = [_read(folder / STEP_FILE.format(number=number)) for number in range(len(wanted))]
+    if ended.status != 0:
+        raise RunError(f"no {named} step was made: the child process {ended.cause}")
     try:
-        return step_from_bytes(data)
+        return tuple(step_from_bytes(one or b"") for one in made)
     except FormatError as error:
-        raise RunError(f"no {kind} step was made: {error}") from None
+        raise RunError(f"no {named} step was made: {error}") from None
 
 
 def _read(path: Path) -> bytes | None:

@@ -39,21 +39,21 @@ class Made(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Traces a step.
+    """Traces steps.
 
     Args:
-        arguments: The kind; its options lie in the working directory, where the step is written to.
+        arguments: None; kinds and options lie in the working directory, where the steps are written to.
     """
     if importlib.util.find_spec("tensorflow") is None:
         return NO_TENSORFLOW
-    (kind,) = arguments
-    options = json.loads(Path(OPTIONS_FILE).read_text(encoding="utf-8"))
-    try:
-        made = make(kind, options)
-    except ExplorerError as error:
-        Path(REFUSAL_FILE).write_text(str(error), encoding="utf-8")
-        return 1
-    Path(STEP_FILE).write_bytes(step_to_bytes(traced(made)))
+    wanted = json.loads(Path(OPTIONS_FILE).read_text(encoding="utf-8"))
+    for number, (kind, options) in enumerate(wanted):
+        try:
+            made = make(kind, options)
+        except ExplorerError as error:
+            Path(REFUSAL_FILE).write_text(str(error), encoding="utf-8")
+            return 1
+        Path(STEP_FILE.format(number=number)).write_bytes(step_to_bytes(traced(made)))
     return 0
 
 
