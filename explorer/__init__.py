@@ -53,7 +53,9 @@ if TYPE_CHECKING:
     from explorer.render.frames import to_frame
     from explorer.render.html import to_html
     from explorer.render.text import to_text
+    from explorer.runtime.compare_pictures import compare_pictures
     from explorer.runtime.convert import convert, export_prepared, open_source
+    from explorer.runtime.example_options import example_options_for
     from explorer.runtime.image_options import image_options_for
     from explorer.runtime.numeric_test import numeric_test
     from explorer.runtime.preview_image import as_the_model_sees
@@ -63,7 +65,9 @@ if TYPE_CHECKING:
     from explorer.runtime.rest import rest
     from explorer.runtime.server import serve
     from explorer.runtime.source_proof import prove_conversion
-    from explorer.runtime.wrap import wrap_base64, wrap_image
+    from explorer.runtime.with_pictures import with_base64, with_image
+    from explorer.runtime.with_rows import with_example
+    from explorer.runtime.wrap import wrap_base64, wrap_example, wrap_image
     from explorer.runtime.write_warmup import write_warmup
     from explorer.savedmodel.feature_spec import feature_spec
     from explorer.savedmodel.model import DType, MetaGraph, SavedModel, Shape, Signature, TensorInfo
@@ -110,6 +114,7 @@ _HOMES = {
     "clear_devices": "editing.edits",
     "client_code": "serving.clients",
     "compare": "runtime.remote",
+    "compare_pictures": "runtime.compare_pictures",
     "compatibility": "diagnosing.compatibility",
     "convert": "runtime.convert",
     "copy_meta_graph": "editing.edits",
@@ -117,6 +122,7 @@ _HOMES = {
     "diff": "editing.diff",
     "docker_command": "serving.handover",
     "example_bytes": "savedmodel.tf_example",
+    "example_options_for": "runtime.example_options",
     "example_values": "serving.example_values",
     "export": "exporting.export",
     "export_prepared": "runtime.convert",
@@ -173,7 +179,11 @@ _HOMES = {
     "to_html": "render.html",
     "to_text": "render.text",
     "triton_config": "serving.triton",
+    "with_base64": "runtime.with_pictures",
+    "with_example": "runtime.with_rows",
+    "with_image": "runtime.with_pictures",
     "wrap_base64": "runtime.wrap",
+    "wrap_example": "runtime.wrap",
     "wrap_image": "runtime.wrap",
     "write_warmup": "runtime.write_warmup",
 }
@@ -203,6 +213,7 @@ __all__ = [
     "clear_devices",
     "client_code",
     "compare",
+    "compare_pictures",
     "compatibility",
     "convert",
     "copy_meta_graph",
@@ -210,6 +221,7 @@ __all__ = [
     "diff",
     "docker_command",
     "example_bytes",
+    "example_options_for",
     "example_values",
     "export",
     "export_prepared",
@@ -266,7 +278,11 @@ __all__ = [
     "to_html",
     "to_text",
     "triton_config",
+    "with_base64",
+    "with_example",
+    "with_image",
     "wrap_base64",
+    "wrap_example",
     "wrap_image",
     "write_warmup",
 ]

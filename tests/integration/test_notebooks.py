@@ -19,6 +19,7 @@ def test_there_are_notebooks() -> None:
         "04-change-a-signature.ipynb",
         "05-what-to-send.ipynb",
         "06-from-checkpoint-to-savedmodel.ipynb",
+        "07-images-and-examples.ipynb",
         "09-two-versions-will-clients-break.ipynb",
         "debugging-a-failing-request.ipynb",
     ]
