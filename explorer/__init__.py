@@ -65,9 +65,10 @@ if TYPE_CHECKING:
     from explorer.runtime.rest import rest
     from explorer.runtime.server import serve
     from explorer.runtime.source_proof import prove_conversion
+    from explorer.runtime.table_options import table_options_for
     from explorer.runtime.with_pictures import with_base64, with_image
-    from explorer.runtime.with_rows import with_example
-    from explorer.runtime.wrap import wrap_base64, wrap_example, wrap_image
+    from explorer.runtime.with_rows import with_csv, with_example, with_json
+    from explorer.runtime.wrap import wrap_base64, wrap_csv, wrap_example, wrap_image, wrap_json
     from explorer.runtime.write_warmup import write_warmup
     from explorer.savedmodel.feature_spec import feature_spec
     from explorer.savedmodel.model import DType, MetaGraph, SavedModel, Shape, Signature, TensorInfo
@@ -175,16 +176,21 @@ _HOMES = {
     "set_tags": "editing.edits",
     "shortened": "serving.shortened",
     "strip_default_attrs": "editing.edits",
+    "table_options_for": "runtime.table_options",
     "to_frame": "render.frames",
     "to_html": "render.html",
     "to_text": "render.text",
     "triton_config": "serving.triton",
     "with_base64": "runtime.with_pictures",
+    "with_csv": "runtime.with_rows",
     "with_example": "runtime.with_rows",
     "with_image": "runtime.with_pictures",
+    "with_json": "runtime.with_rows",
     "wrap_base64": "runtime.wrap",
+    "wrap_csv": "runtime.wrap",
     "wrap_example": "runtime.wrap",
     "wrap_image": "runtime.wrap",
+    "wrap_json": "runtime.wrap",
     "write_warmup": "runtime.write_warmup",
 }
 """Public name → the module that holds it."""
@@ -274,16 +280,21 @@ __all__ = [
     "set_tags",
     "shortened",
     "strip_default_attrs",
+    "table_options_for",
     "to_frame",
     "to_html",
     "to_text",
     "triton_config",
     "with_base64",
+    "with_csv",
     "with_example",
     "with_image",
+    "with_json",
     "wrap_base64",
+    "wrap_csv",
     "wrap_example",
     "wrap_image",
+    "wrap_json",
     "write_warmup",
 ]
 

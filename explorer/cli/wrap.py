@@ -19,12 +19,12 @@ _PICTURES = {
     "colours": "colours",
 }
 _ROWS = {"names": "features", "defaults": "features"}
-_TABLES = {**_ROWS, "columns": "columns"}
+
 _OPTIONS = {
     "image": _PICTURES,
     "base64": _PICTURES,
     "example": _ROWS,
-    "csv": {**_TABLES, "delimiter": "delimiter"},
+    "csv": {**_ROWS, "columns": "columns", "delimiter": "delimiter"},
     "json": _ROWS,
 }
 """Kind of input → option of the command → what it is called in Python."""

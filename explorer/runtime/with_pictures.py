@@ -6,12 +6,11 @@ import threading
 from typing import Any
 
 from explorer.errors import EditError, quoted
-from explorer.runtime.answer_options import METHOD_NAMES
 from explorer.runtime.image_options import ImageOptions, formula, image_options_for, picture_input, takes_pictures
 from explorer.runtime.made_by import made_by
 from explorer.runtime.steps.text_encoding import base64_options_for
 from explorer.runtime.steps.trace import TIMEOUT_S
-from explorer.runtime.wrapped import Labels, Tags, Wanted, Wrapped, add_signature
+from explorer.runtime.wrapped import Labels, Tags, Wanted, Wrapped, add_signature, expect_predict
 from explorer.savedmodel import constants
 from explorer.savedmodel.model import SavedModel, Signature
 
@@ -128,16 +127,3 @@ def image_options_of(
         EditError: It takes no pictures, or a choice doesn't fit it.
     """
     return image_options_for(signature, input_key or picture_input(signature), base64=base64, **given)
-
-
-def expect_predict(wanted: Wanted) -> None:
-    """Refuses the methods that send tf.Examples.
-
-    Raises:
-        EditError: It is one of them.
-    """
-    if wanted.method in METHOD_NAMES:
-        raise EditError(
-            f"{wanted.method} requests hold tf.Examples and nothing else, so this signature would never get one; wrap "
-            "it with 'example' for that, or leave the method at predict"
-        )

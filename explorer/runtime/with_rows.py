@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from explorer.checking.method_rules import EXAMPLES_INPUT
@@ -11,7 +11,8 @@ from explorer.errors import EditError, quoted
 from explorer.runtime.example_options import example_options_for, example_words
 from explorer.runtime.made_by import made_by
 from explorer.runtime.steps.trace import TIMEOUT_S
-from explorer.runtime.wrapped import Labels, Tags, Wanted, Wrapped, add_signature
+from explorer.runtime.table_options import table_options_for, table_words
+from explorer.runtime.wrapped import Labels, Tags, Wanted, Wrapped, add_signature, expect_predict
 from explorer.savedmodel import constants
 from explorer.savedmodel.feature_spec import feature_spec
 from explorer.savedmodel.model import MetaGraph, SavedModel, Signature
@@ -67,6 +68,85 @@ def with_example(
         model, signature_key, ("example", options.to_dict()), wanted,
         usual_key=f"{signature_key}_{kind}", words=example_words(options), reasons=options.reasons,
         made_by=call,
+    )  # fmt: skip
+
+
+def with_csv(
+    model: SavedModel,
+    signature_key: str = constants.DEFAULT_SIGNATURE_KEY,
+    columns: Sequence[str | None] | None = None,
+    *,
+    features: Mapping[str, Any] | None = None,
+    only: Collection[str] | None = None,
+    delimiter: str = ",",
+    key: str = "",
+    new_signature_key: str | None = None,
+    method: str = "predict",
+    output_key: str | None = None,
+    labels: Labels = None,
+    tags: Tags = None,
+    timeout_s: float = TIMEOUT_S,
+    cancel: threading.Event | None = None,
+) -> Wrapped:
+    """Adds a signature that takes a row of a table as one line of CSV.
+
+    Args:
+        model: The model, edited or not.
+        signature_key: The signature.
+        columns: The order of the columns, by input keys, with None for one that nothing takes; an input of several
+            values takes as many columns. None for the inputs in the order of the signature.
+        features: Input key → its name, or what :func:`~explorer.runtime.table_options.table_options_for` takes for it.
+        only: The inputs that are fed from the line; None for all that can be.
+        delimiter: What stands between two fields.
+        key: The key of the new input; empty for ``csv``.
+        new_signature_key: The key of the new signature; None for ``<signature>_csv``.
+        method: ``"predict"``; the other methods send tf.Examples.
+        output_key: The output with the scores, for ``labels``; None for the one that fits best.
+        labels: The names of the classes, a list or a text file with one a line: the new signature answers ``classes``
+            and ``scores`` as well.
+        tags: The meta graph.
+        timeout_s: How long TensorFlow may take to trace a step, in seconds.
+        cancel: Ends it when it is set.
+
+    Raises:
+        EditError: The inputs can't be fed from such rows.
+        RunError: TensorFlow isn't installed, or failed.
+    """
+    wanted = Wanted(new_signature_key, method, output_key, labels, tags, timeout_s, cancel)
+    given = {"columns": columns, "features": features, "only": only, "delimiter": delimiter, "key": key}
+    return _with_table("csv", model, signature_key, wanted, given)
+
+
+def with_json(
+    model: SavedModel,
+    signature_key: str = constants.DEFAULT_SIGNATURE_KEY,
+    features: Mapping[str, Any] | None = None,
+    *,
+    only: Collection[str] | None = None,
+    key: str = "",
+    new_signature_key: str | None = None,
+    method: str = "predict",
+    output_key: str | None = None,
+    labels: Labels = None,
+    tags: Tags = None,
+    timeout_s: float = TIMEOUT_S,
+    cancel: threading.Event | None = None,
+) -> Wrapped:
+    """Adds a signature that takes a row of a table as the text of one JSON object; arguments as for CSV."""
+    wanted = Wanted(new_signature_key, method, output_key, labels, tags, timeout_s, cancel)
+    return _with_table("json", model, signature_key, wanted, {"features": features, "only": only, "key": key})
+
+
+def _with_table(kind: str, model: SavedModel, signature_key: str, wanted: Wanted, given: Mapping[str, Any]) -> Wrapped:
+    expect_predict(wanted)
+    options = table_options_for(kind, model.meta_graph(wanted.tags).signature(signature_key), **given)
+    said = {name: value for name, value in given.items() if value and (name, value) != ("delimiter", ",")}
+    if given["only"] is not None:
+        said["only"] = list(given["only"])
+    return add_signature(
+        model, signature_key, (kind, options.to_dict()), wanted,
+        usual_key=f"{signature_key}_{kind}", words=table_words(options), reasons=options.reasons,
+        made_by=made_by(f"with_{kind}", output_key=wanted.output_key, labels=wanted.labels, **said),
     )  # fmt: skip
 
 

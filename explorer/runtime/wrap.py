@@ -6,7 +6,7 @@ What is done is in :mod:`explorer.runtime.with_pictures` and :mod:`explorer.runt
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from explorer.errors import NotFoundError
 from explorer.exporting.export import export_version
 from explorer.exporting.publish import Progress, Published
 from explorer.runtime.example_options import example_options_for
-from explorer.runtime.with_pictures import expect_predict, image_options_of, input_of_texts, with_base64, with_image
-from explorer.runtime.with_rows import with_example
-from explorer.runtime.wrapped import Wanted, Wrapped, answer_of
+from explorer.runtime.table_options import KINDS as TABLES
+from explorer.runtime.table_options import table_options_for
+from explorer.runtime.with_pictures import image_options_of, input_of_texts, with_base64, with_image
+from explorer.runtime.with_rows import with_csv, with_example, with_json
+from explorer.runtime.wrapped import Wanted, Wrapped, answer_of, expect_predict
 from explorer.savedmodel import constants
 from explorer.savedmodel.model import SavedModel, Signature
 from explorer.savedmodel.opening import open_saved_model
@@ -27,11 +29,15 @@ __all__ = [
     "check_choices",
     "image_options_of",
     "with_base64",
+    "with_csv",
     "with_example",
     "with_image",
+    "with_json",
     "wrap_base64",
+    "wrap_csv",
     "wrap_example",
     "wrap_image",
+    "wrap_json",
     "wrap_version",
 ]
 
@@ -60,6 +66,8 @@ def check_choices(kind: str, signature: Signature, input_key: str | None = None,
         example_options_for(signature, method=wanted.method, **_of_rows(input_key, options))
         return
     expect_predict(wanted)
+    if kind in TABLES:
+        table_options_for(kind, signature, **_of_rows(input_key, options))
     if kind == "image" or (kind == "base64" and input_of_texts(signature, input_key) is None):
         image_options_of(signature, input_key, base64=kind == "base64", **options)
 
@@ -177,7 +185,51 @@ def wrap_example(
     return wrap_version("example", path, base_path, signature_key, features=features, **options)[1].path
 
 
-WRAPS: Mapping[str, Callable[..., Wrapped]] = {"image": with_image, "base64": with_base64, "example": with_example}
+def wrap_csv(
+    path: SavedModel | str | os.PathLike[str],
+    base_path: str | os.PathLike[str],
+    signature_key: str = constants.DEFAULT_SIGNATURE_KEY,
+    columns: Sequence[str | None] | None = None,
+    **options: Any,
+) -> Path:
+    """Exports a new version with a signature that takes lines of CSV.
+
+    Args:
+        path: The model, or its path.
+        base_path: The folder that holds the versions.
+        signature_key: The signature.
+        columns: The order of the columns, by input keys; None for the inputs in the order of the signature.
+        **options: ``version``, and what :func:`~explorer.runtime.with_rows.with_csv` takes.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        EditError: The inputs can't be fed from such lines.
+        ExportError: Nothing was published.
+        RunError: TensorFlow isn't installed, or failed.
+    """
+    return wrap_version("csv", path, base_path, signature_key, columns=columns, **options)[1].path
+
+
+def wrap_json(
+    path: SavedModel | str | os.PathLike[str],
+    base_path: str | os.PathLike[str],
+    signature_key: str = constants.DEFAULT_SIGNATURE_KEY,
+    features: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Path:
+    """Exports a new version with a signature that takes the texts of JSON objects; arguments as for tf.Examples."""
+    return wrap_version("json", path, base_path, signature_key, features=features, **options)[1].path
+
+
+WRAPS: Mapping[str, Callable[..., Wrapped]] = {
+    "image": with_image,
+    "base64": with_base64,
+    "example": with_example,
+    "csv": with_csv,
+    "json": with_json,
+}
 """Kind of input → what adds a signature for it."""
 
 _OF_ONE_INPUT = frozenset({"image", "base64"})

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.editing.preprocessing import add_wrapped_signature
-from explorer.runtime.answer_options import AnswerOptions, answer_options_for, answer_words
+from explorer.errors import EditError
+from explorer.runtime.answer_options import METHOD_NAMES, AnswerOptions, answer_options_for, answer_words
 from explorer.runtime.image_options import ImageOptions
 from explorer.runtime.steps.trace import TIMEOUT_S, trace_all
 from explorer.savedmodel.model import SavedModel, Signature
@@ -65,6 +66,19 @@ class Wanted:
     tags: Tags = None
     timeout_s: float = TIMEOUT_S
     cancel: threading.Event | None = None
+
+
+def expect_predict(wanted: Wanted) -> None:
+    """Refuses the methods that send tf.Examples.
+
+    Raises:
+        EditError: It is one of them.
+    """
+    if wanted.method in METHOD_NAMES:
+        raise EditError(
+            f"{wanted.method} requests hold tf.Examples and nothing else, so this signature would never get one; wrap "
+            "it with 'example' for that, or leave the method at predict"
+        )
 
 
 def answer_of(signature: Signature, wanted: Wanted) -> AnswerOptions | None:

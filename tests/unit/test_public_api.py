@@ -22,8 +22,9 @@ PUBLIC = {
     "remove_signature", "rename_input", "rename_output", "rename_signature", "repair", "repair_captures",
     "repair_two_truths", "repairs", "request_body", "request_files", "request_schema", "requests", "response_schema",
     "rest", "serve", "set_default", "set_input_shape", "set_input_tensor", "set_method_name", "set_output_tensor",
-    "set_tags", "shortened", "strip_default_attrs", "to_frame", "to_html", "to_text", "triton_config", "with_base64",
-    "with_example", "with_image", "wrap_base64", "wrap_example", "wrap_image", "write_warmup",
+    "set_tags", "shortened", "strip_default_attrs", "table_options_for", "to_frame", "to_html", "to_text",
+    "triton_config", "with_base64", "with_csv", "with_example", "with_image", "with_json", "wrap_base64", "wrap_csv",
+    "wrap_example", "wrap_image", "wrap_json", "write_warmup",
 }  # fmt: skip
 
 
