@@ -83,7 +83,8 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _kinds_of(option: str) -> str:
-    return " and ".join(kind for kind, known in _OPTIONS.items() if option in known)
+    *kinds, last = (kind for kind, known in _OPTIONS.items() if option in known)
+    return f"{', '.join(kinds)} and {last}" if kinds else last
 
 
 def _numbers(option: str, text: str) -> list[float]:
