@@ -88,12 +88,15 @@ if TYPE_CHECKING:
     from explorer.serving.schemas import request_schema, response_schema
     from explorer.serving.shortened import shortened
     from explorer.serving.triton import triton_config
+    from explorer.widgets.convert import ConvertPanel
     from explorer.widgets.explorer import Explorer
+    from explorer.widgets.wrap import WrapPanel
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ConversionError": "errors",
+    "ConvertPanel": "widgets.convert",
     "DType": "savedmodel.model",
     "Explorer": "widgets.explorer",
     "ExplorerError": "errors",
@@ -105,6 +108,7 @@ _HOMES = {
     "Signature": "savedmodel.model",
     "TensorInfo": "savedmodel.model",
     "Verdict": "diagnosing.compatibility",
+    "WrapPanel": "widgets.wrap",
     "add_output": "editing.edits",
     "add_signature": "editing.edits",
     "add_signature_from_function": "editing.edits",
@@ -197,6 +201,7 @@ _HOMES = {
 
 __all__ = [
     "ConversionError",
+    "ConvertPanel",
     "DType",
     "Explorer",
     "ExplorerError",
@@ -208,6 +213,7 @@ __all__ = [
     "Signature",
     "TensorInfo",
     "Verdict",
+    "WrapPanel",
     "__version__",
     "add_output",
     "add_signature",

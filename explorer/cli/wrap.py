@@ -11,7 +11,7 @@ from explorer.errors import UsageError, quoted
 _PICTURES = {
     "resize": "size",
     "fit": "fit",
-    "interpolation": "method",
+    "interpolation": "interpolation",
     "scale": "scale",
     "mean": "mean",
     "std": "std",

@@ -88,6 +88,25 @@ def name_element(name: str, tag: str = "span", **attributes: str | int | bool | 
     return element(tag, printable_name(name), title=printable_name(name, LONGEST_TITLE), **attributes)
 
 
+def picture(png: bytes, alt: str, class_: str = "") -> Markup:
+    """A picture whose bytes stand in the page, so that nothing is fetched for it.
+
+    Args:
+        png: A PNG file that was made here.
+        alt: What it shows, in words.
+        class_: Its class.
+
+    Raises:
+        ValueError: It is no PNG file.
+    """
+    import base64
+
+    if not png.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise ValueError("a picture on a page is a PNG file")
+    encoded = base64.b64encode(png).decode("ascii")
+    return Markup(f'<img src="data:image/png;base64,{encoded}" alt="{escape(alt)}" class="{escape(class_)}">')
+
+
 def style_sheet(css: str) -> Markup:
     """A style element with a style sheet of our own.
 

@@ -33,7 +33,7 @@ def facts_table(source: Source) -> Table:
 def variables_table(source: Source) -> Table:
     """The variables of a checkpoint, one a row."""
     rows = [
-        (variable.name, str(DType(variable.dtype_number)), _dims(variable.shape), variable.size_bytes)
+        (variable.name, str(DType(variable.dtype_number)), shape_text(variable.shape), variable.size_bytes)
         for variable in source.variables[:MOST_ROWS]
     ]
     more = len(source.variables) - len(rows)
@@ -124,5 +124,6 @@ def tensor_type(dtype: DType, shape: Shape) -> str:
     return f"{dtype}{shape}"
 
 
-def _dims(shape: tuple[int, ...] | None) -> str:
+def shape_text(shape: tuple[int, ...] | None) -> str:
+    """The shape of a variable as it stands in a cell."""
     return "[unknown rank]" if shape is None else f"[{', '.join(map(str, shape))}]"

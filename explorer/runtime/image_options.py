@@ -18,7 +18,7 @@ from explorer.runtime.image_scales import OWN, SCALES, WHOLE, Scale, arithmetic,
 from explorer.savedmodel import constants
 from explorer.savedmodel.model import DType, Shape, Signature, TensorInfo
 
-METHODS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic")
+INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic")
 """How a picture is resized: the methods of ``tf.image.resize``."""
 
 FITS: Mapping[str, str] = {
@@ -60,7 +60,7 @@ class ImageOptions:
         batch: How many pictures it takes at a time; None for any number.
         channels: ``"last"``, ``"first"`` or ``"none"``, see :data:`CHANNELS`.
         colours: ``"grey"``, ``"rgb"``, ``"bgr"`` or ``"rgba"``.
-        method: One of :data:`METHODS`.
+        interpolation: One of :data:`INTERPOLATIONS`.
         fit: ``"stretch"``, ``"crop"`` or ``"pad"``, see :data:`FITS`.
         antialias: Whether a picture that is made smaller is smoothed first.
         scale: A name in :data:`explorer.runtime.image_scales.SCALES`, or ``"own"``.
@@ -82,7 +82,7 @@ class ImageOptions:
     batch: int | None = None
     channels: str = "last"
     colours: str = "rgb"
-    method: str = "bilinear"
+    interpolation: str = "bilinear"
     fit: str = "stretch"
     antialias: bool = False
     scale: str = "0..1"
@@ -95,7 +95,7 @@ class ImageOptions:
 
     def __post_init__(self) -> None:
         for what, name, known in (
-            ("resizing method", self.method, METHODS),
+            ("interpolation", self.interpolation, INTERPOLATIONS),
             ("fit", self.fit, FITS),
             ("order of colours", self.colours, COLOURS),
             ("place for channels", self.channels, CHANNELS),
@@ -180,7 +180,7 @@ def image_options_for(
     input_key: str | None = None,
     *,
     size: str | Sequence[int] | None = None,
-    method: str = "bilinear",
+    interpolation: str = "bilinear",
     fit: str = "stretch",
     antialias: bool = False,
     scale: str | None = None,
@@ -198,7 +198,7 @@ def image_options_for(
         signature: The signature.
         input_key: The input that gets the pictures; None where only one of them can.
         size: ``(height, width)`` or ``"224x224"`` (height first), where the input doesn't declare it.
-        method: One of :data:`METHODS`.
+        interpolation: One of :data:`INTERPOLATIONS`.
         fit: One of :data:`FITS`.
         antialias: Whether a picture that is made smaller is smoothed first.
         scale: A preset or an alias of one; None for the one that is likeliest by the dtype, or for own numbers.
@@ -211,7 +211,7 @@ def image_options_for(
         key: The key of the new input; empty for the usual one.
 
     Raises:
-        NotFoundError: The signature hasn't that input, or there is no such preset, method …
+        NotFoundError: The signature hasn't that input, or there is no such preset, interpolation …
         EditError: The input takes no pictures, its size isn't known, or the choices contradict it.
     """
     input_key = picture_input(signature) if input_key is None else input_key
@@ -232,8 +232,8 @@ def image_options_for(
     elif not layout.is_batched:
         reasons.append(("batch", "the input takes one picture without a dimension for several: so does the new one"))
     return ImageOptions(
-        height, width, info.dtype.base.number, layout.is_batched, layout.batch, layout.channels, colours, method, fit,
-        antialias, scale, own.divide, own.mean, own.std, base64, key, tuple(reasons),
+        height, width, info.dtype.base.number, layout.is_batched, layout.batch, layout.channels, colours, interpolation,
+        fit, antialias, scale, own.divide, own.mean, own.std, base64, key, tuple(reasons),
     )  # fmt: skip
 
 
@@ -255,7 +255,7 @@ def formula(options: ImageOptions) -> str:
     parts = [
         *(["base64 text to bytes"] if options.base64 else []),
         f"decoded to {options.colours.upper() if options.count > 1 else options.colours}, 8 bits a channel",
-        f"{FITS[options.fit].format(size=size)} ({options.method}{smoothed})",
+        f"{FITS[options.fit].format(size=size)} ({options.interpolation}{smoothed})",
     ]
     text = arithmetic(options.numbers)
     order = ", ".join(options.colours) if options.count > 1 and len(options.numbers.mean) > 1 else ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from explorer.converting import kinds
@@ -11,7 +12,7 @@ from explorer.converting.kinds import Need
 from explorer.converting.pairs import printed_pairs
 from explorer.converting.source import Source, find_source
 from explorer.errors import ExplorerError
-from explorer.savedmodel.model import Shape
+from explorer.savedmodel.model import SavedModel, Shape
 
 if TYPE_CHECKING:
     from explorer.converting.candidates import Candidates
@@ -29,6 +30,7 @@ class Looked:
         outputs: What is proposed for the outputs.
         constants: What is proposed for the constants.
         refusal: Why it can't be converted as it is, or what is missing; empty where nothing stands in the way.
+        model: What the candidates are tensors of, without a signature; None where there are no candidates.
     """
 
     source: Source
@@ -38,12 +40,14 @@ class Looked:
     outputs: str = ""
     constants: str = ""
     refusal: str = ""
+    model: SavedModel | None = field(default=None, compare=False, repr=False)
 
 
 def look(
     path: str | os.PathLike[str],
     graph: str | os.PathLike[str] | None = None,
     architecture: str | os.PathLike[str] | None = None,
+    custom: Collection[str] = (),
 ) -> Looked:
     """Looks at a source; nothing of it is run, and of an HDF5 file the list of contents is read in a child process.
 
@@ -51,6 +55,7 @@ def look(
         path: The source.
         graph: The GraphDef of a checkpoint without one.
         architecture: What has the same variables as a checkpoint.
+        custom: Of a Keras file, the names of the classes and functions that will be given as custom objects.
 
     Raises:
         PathNotFoundError: There is nothing at the path.
@@ -59,7 +64,7 @@ def look(
     if not found.can_be_converted:
         return Looked(found, refusal=found.problem or (found.needs[0].sentence if found.needs else ""))
     if found.runs_code:
-        return _look_at_keras(found)
+        return _look_at_keras(found, custom)
     if found.kind == kinds.SAVED_MODEL:
         return Looked(found)
     from explorer.converting.candidates import rank_candidates
@@ -68,7 +73,8 @@ def look(
     from explorer.runtime.convert import parts_of
 
     try:
-        meta_graph = open_parts(parts_of(found, graph, architecture)).meta_graph()
+        model = open_parts(parts_of(found, graph, architecture))
+        meta_graph = model.meta_graph()
         if meta_graph.callable_signatures:
             return Looked(found)
         ranked = rank_candidates(meta_graph)
@@ -77,21 +83,22 @@ def look(
     try:
         choice = choose(meta_graph)
     except ExplorerError as error:
-        return Looked(found, ranked, refusal=str(error))
+        return Looked(found, ranked, refusal=str(error), model=model)
     return Looked(
         found,
         ranked,
         inputs=printed_pairs(choice.inputs),
         outputs=printed_pairs(choice.outputs),
         constants=printed_pairs(choice.constants),
+        model=model,
     )
 
 
-def _look_at_keras(found: Source) -> Looked:
+def _look_at_keras(found: Source, custom: Collection[str]) -> Looked:
     """What a file of Keras has, as its configuration says it; Keras isn't run."""
     from explorer.runtime.keras_files import look_inside
 
-    inside = look_inside(found.path)
+    inside = look_inside(found.path, custom)
     facts = (
         *found.facts,
         ("Written by", " ".join((inside.era.split()[0].replace("keras", "Keras"), inside.keras_version)).strip()),

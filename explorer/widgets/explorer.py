@@ -27,6 +27,7 @@ from explorer.widgets.request import RequestPanel
 from explorer.widgets.signatures import Signatures
 from explorer.widgets.tensors import Tensors
 from explorer.widgets.verdict import ClientsPanel
+from explorer.widgets.wrap import WrapPanel
 
 
 class Explorer(Panel):
@@ -70,6 +71,7 @@ class Explorer(Panel):
         self.tensors = Tensors(state, embedded=self)
         self.problems = Problems(state, embedded=self)
         self.meta_graphs = MetaGraphs(state, embedded=self)
+        self.wrap = WrapPanel(state, embedded=self)
         self.request = RequestPanel(state, embedded=self)
         self.answer = AnswerPanel(state, embedded=self)
         self.client = ClientPanel(state, embedded=self)
@@ -79,9 +81,11 @@ class Explorer(Panel):
         self.export = ExportPanel(state, embedded=self)
         self.proof = ProofPanel(state, embedded=self)
         left = ipywidgets.VBox(
-            (self.signatures, self.tensors, self.problems, self.meta_graphs, self.request, self.answer),
+            (
+                self.signatures, self.tensors, self.problems, self.meta_graphs, self.wrap, self.request, self.answer,
+            ),
             layout=self._layout,
-        )
+        )  # fmt: skip
         right = ipywidgets.VBox(
             (self.client, self.code, self.edits, self.clients, self.export, self.proof), layout=self._layout
         )

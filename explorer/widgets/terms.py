@@ -11,6 +11,18 @@ TERMS: Mapping[str, str] = MappingProxyType(
             "TensorFlow Serving looks under a base path for folders whose names are whole numbers and serves the "
             "largest one. A new export gets the next number, and the old one stays for going back."
         ),
+        "checkpoint": (
+            "A checkpoint is what a training program writes so that it can go on later: the values of its variables, "
+            "sometimes with the graph, never with signatures. One names it by the beginning that its files share."
+        ),
+        "frozen graph": (
+            "A frozen graph is a graph in which the trained values stand as constants, in one file. It has no "
+            "signatures, so one has to say which tensors go in and which come out."
+        ),
+        "preprocessing": (
+            "Preprocessing turns what a client has, such as a JPEG file, into the numbers that a model was trained on. "
+            "Inside the model it is the same for every client."
+        ),
         "tag set": (
             "One SavedModel can hold several graphs over the same variables, each chosen by a set of tags that must "
             "match exactly. TensorFlow Serving asks for the graph whose only tag is serve."

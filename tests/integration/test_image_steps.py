@@ -140,7 +140,7 @@ def test_batches_of_mixed_pictures(count: int, is_base64: bool) -> None:
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 def test_every_way_to_fit_gives_what_tensorflows_own_gives(method: str, fit: str) -> None:
     """Stretched, cropped and padded by ``tf.image`` and the rule of Keras' smart_resize, wide and tall and tiny."""
-    options = ImageOptions(10, 7, scale="0..255", method=method, fit=fit, antialias=method == "lanczos3")
+    options = ImageOptions(10, 7, scale="0..255", interpolation=method, fit=fit, antialias=method == "lanczos3")
     names = ("colour.png", "tall.jpg", "wide.png", "one_pixel.png")
     answer = run(step_of(options), [picture(name) for name in names])
     for found, name in zip(answer, names, strict=True):
@@ -221,7 +221,7 @@ def test_channels_first() -> None:
 @pytest.mark.parametrize("number", [UINT8, INT32, INT64, INT8])
 def test_integers_are_rounded_and_cut(method: str, number: int) -> None:
     """Bicubic resizing goes beyond 0 to 255; that is cut off, not wrapped around."""
-    options = ImageOptions(30, 33, number, method=method, scale="-128..127" if number == INT8 else "0..255")
+    options = ImageOptions(30, 33, number, interpolation=method, scale="-128..127" if number == INT8 else "0..255")
     names = ("colour.png", "colour.jpg")
     answer = run(step_of(options), [picture(name) for name in names])
     assert answer.dtype == tf.dtypes.as_dtype(number).as_numpy_dtype

@@ -136,7 +136,7 @@ def test_the_dtype_suggests_a_scale(number: int, scale: str) -> None:
 @pytest.mark.parametrize(
     "given_options",
     [
-        {"scale": "0..2"}, {"method": "cubic"}, {"fit": "fill"}, {"colours": "gbr"}, {"channels": "middle"},
+        {"scale": "0..2"}, {"interpolation": "cubic"}, {"fit": "fill"}, {"colours": "gbr"}, {"channels": "middle"},
         {"scale": "caffe", "mean": 1.0}, {"mean": [1.0, 2.0]}, {"std": 0.0}, {"divide": 0.0}, {"mean": "x"},
         {"mean": float("nan")}, {"std": float("inf")}, {"divide": True}, {"colours": "grey"}, {"size": "8"},
         {"size": "9x8"}, {"size": (8,)}, {"size": (8.0, 8.0)},
@@ -218,7 +218,7 @@ def test_the_formula_is_written_as_people_write_it(name: str, text: str) -> None
 
 def test_the_formula_says_every_step() -> None:
     """Decoding, fitting, arithmetic, rounding and the shape stand in one sentence."""
-    options = image_options_for(signature(1, 8, 9, 3, number=UINT8), fit="pad", method="bicubic", base64=True)
+    options = image_options_for(signature(1, 8, 9, 3, number=UINT8), fit="pad", interpolation="bicubic", base64=True)
     text = formula(options)
     for words in ("base64", "RGB", "8×9", "bicubic", "black", "rounded", "uint8[1, 8, 9, 3]"):
         assert words in text

@@ -423,7 +423,7 @@ def with_frames(meta_graph: Any) -> None:
 
 
 def test_a_loop_is_copied_whole() -> None:
-    """Its counter depends on no input and is copied all the same, with the array that it fills, but not what comes in."""
+    """Its counter depends on no input and is copied all the same, with the array that it fills; what comes in isn't."""
     model = model_of(LOOP, {"x": "x:0"}, {"rows": "rows:0"}, with_frames)
     for key in ("new", "again"):
         model = add_wrapped_signature(model, "serving_default", key, before=step("double"), feeds={"doubled": "x"})

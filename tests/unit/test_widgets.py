@@ -21,6 +21,7 @@ from explorer.widgets import explorer as explorer_module
 from explorer.widgets.answer import AnswerPanel
 from explorer.widgets.background import background_executor
 from explorer.widgets.code import CodePanel
+from explorer.widgets.convert import ConvertPanel
 from explorer.widgets.edits import Edits, edit_in_words
 from explorer.widgets.explorer import Explorer
 from explorer.widgets.export import ExportPanel
@@ -35,6 +36,7 @@ from explorer.widgets.signatures import Signatures
 from explorer.widgets.table import Column, Row, Table
 from explorer.widgets.tensors import Tensors
 from explorer.widgets.terms import TERMS
+from explorer.widgets.wrap import WrapPanel
 
 PANELS = (
     Header, Signatures, Tensors, Problems, MetaGraphs, RequestPanel, AnswerPanel, CodePanel, Edits, ExportPanel,
@@ -883,7 +885,7 @@ def test_every_edit_has_words() -> None:
 
 def test_terms_are_explained_in_two_sentences() -> None:
     """Each word beside a heading has an explanation of two or three short sentences."""
-    used = {term for panel in PANELS for term in panel.terms}
+    used = {term for panel in (*PANELS, ConvertPanel, WrapPanel) for term in panel.terms}
     assert used == set(TERMS)
     for term, text in TERMS.items():
         assert 2 <= len(re.findall(r"[.?!](?:\s|$)", text)) <= 3, term

@@ -120,7 +120,7 @@ def _fitted(pixels: Any, options: ImageOptions) -> Any:
 def _resized(pixels: Any, options: ImageOptions, size: Any) -> Any:
     import tensorflow as tf
 
-    return tf.image.resize(pixels, size, method=options.method, antialias=options.antialias)
+    return tf.image.resize(pixels, size, method=options.interpolation, antialias=options.antialias)
 
 
 def _cropped(pixels: Any, size: tuple[int, int]) -> Any:
