@@ -1,14 +1,17 @@
 """Damage for files that somebody wants to convert, and a watch over what the program does with them.
 
-Three kinds of damage, each drawn from a seeded generator: of bytes; of the parts of a protobuf message, whose lengths
-are then right again; and of the entries of a checkpoint's table, whose checksums are then right again. The latter two
-get past the first check that fails, where the interesting faults are.
+The kinds of damage, each drawn from a seeded generator: of bytes; of the parts of a protobuf message, whose lengths are
+then right again; of the entries of a checkpoint's table and of framed records, whose checksums are then right again; of
+the words of a text; of the values of JSON. All but the first get past the first check that fails, where the interesting
+faults are.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
+import json
 import os
 import re
 import signal
@@ -22,6 +25,7 @@ from typing import Any
 from explorer.errors import ExplorerError
 from explorer.savedmodel.table import read_table
 from explorer.savedmodel.table_writer import write_table
+from explorer.savedmodel.warmup import framed_record, iter_framed
 from explorer.savedmodel.wire import encode_header, encode_varint
 
 NUMBERS = (0, 1, 2, 3, 5, 7, 9, 14, 20, 23, 101, 127, 128, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 40), (1 << 63) - 1,
@@ -91,6 +95,17 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 _FIRST_LETTERS = {event[:4] for event in (*_NEVER, "open", "os.listdir", "os.scandir", "import")}
+
+
+@contextlib.contextmanager
+def small_heap() -> Iterator[None]:
+    """Spares the garbage collector what is there already: looking at that each time would take most of the time."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextlib.contextmanager
@@ -239,9 +254,10 @@ def message_bytes(parts: Parts) -> bytes:
 
 def damaged_message(data: bytes, random: Random) -> bytes:
     """The same message with some of its fields changed, lost, repeated, swapped or put elsewhere; lengths are right."""
-    parts = message_parts(data)
-    if not parts:
+    known = _known_parts(data)
+    if not known:
         return damaged_bytes(data, random)
+    parts: Parts = _copied(known)
     for _ in range(random.choice((1, 1, 1, 2, 4))):
         places = list(_places(parts))
         if not places:
@@ -250,6 +266,9 @@ def damaged_message(data: bytes, random: Random) -> bytes:
         _damage_field(home, position, random, places)
     damaged = message_bytes(parts)
     return damaged if len(damaged) < LARGEST else damaged_bytes(data, random)
+
+
+_known_parts = functools.lru_cache(maxsize=32)(message_parts)
 
 
 def _places(parts: Parts) -> Iterator[tuple[Parts, int]]:
@@ -319,3 +338,97 @@ def damaged_table(data: bytes, random: Random) -> bytes:
         if not entries:
             break
     return write_table(sorted(entries.items()))
+
+
+def damaged_records(data: bytes, random: Random) -> bytes:
+    """A TFRecord file with some records changed, lost, repeated or swapped, and every checksum right."""
+    records = [bytes(record) for _, record in iter_framed(data, "")]
+    for _ in range(random.choice((1, 1, 2, 4))):
+        place = random.randrange(len(records))
+        kind = random.randrange(8)
+        if kind == 0:
+            records.insert(place, random.choice(records))
+        elif kind == 1 and len(records) > 1:
+            del records[place]
+        elif kind == 2:
+            records[place] = damaged_bytes(records[place], random)
+        else:
+            records[place] = damaged_message(records[place], random)
+    return b"".join(map(framed_record, records))
+
+
+_WORDS = re.compile(rb"\\.|[A-Za-z_0-9.+-]+|[^A-Za-z_0-9]", re.DOTALL)
+_TEXT_WORDS = (b"{", b"}", b"[", b"]", b"<", b">", b":", b",", b";", b'"', b"'", b"\\", b"\n", b"#", b"\xef\xbb\xbf",
+               b"\xff", b"\0", b"1e999", b"-1", b"nan", b"0x1F", b"99999999999999999999", b"true", b"null",
+               b'"\\400"', b"'\\xff'", b"[a.b/c]: {}", b"{" * 150, b"[" * 3000, b"a{" * 200, b"x:1 " * 50,
+               b'"\\u0000"', b'"\\ud800"', b"meta_graphs", b"DT_FLOAT", b'"b64"')  # fmt: skip
+
+
+def damaged_text(data: bytes, random: Random) -> bytes:
+    """A text with some of its words changed, lost, repeated or put elsewhere."""
+    words = list(_known_words(data))
+    for _ in range(random.choice((1, 1, 1, 2, 4))):
+        here = random.randrange(len(words))
+        there = min(len(words), here + random.choice((1, 1, 2, 5, 30)))
+        kind = random.randrange(6)
+        if kind == 0:
+            del words[here:there]
+        elif kind == 1:
+            words[here:here] = words[here:there] * random.choice((1, 1, 3))
+        elif kind == 2:
+            words[here] = random.choice(words)
+        elif kind == 3:
+            words[here:here] = [random.choice(_TEXT_WORDS)]
+        elif kind == 4:
+            words[here] = random.choice(_TEXT_WORDS)
+        else:
+            start = random.randrange(len(words))
+            words[here:there] = words[start : start + random.randrange(40)]
+        if not words:
+            break
+    return b"".join(words)
+
+
+_known_words = functools.lru_cache(maxsize=32)(_WORDS.findall)
+
+
+def damaged_json(data: bytes, random: Random) -> bytes:
+    """JSON with some values in the place of others, or with bytes changed."""
+    if random.random() < 0.3:
+        return damaged_bytes(data, random)
+    tree = json.loads(data)
+    homes: list[Any] = []
+    pending: list[Any] = [tree]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict | list) and value:
+            homes.append(value)
+            pending += value.values() if isinstance(value, dict) else value
+    for _ in range(random.choice((1, 1, 2, 5))):
+        home, other = random.choice(homes), random.choice(homes)
+        if not home or not other:
+            continue
+        place = random.choice(list(home)) if isinstance(home, dict) else random.randrange(len(home))
+        inner = json.loads(json.dumps(random.choice(list(other.values()) if isinstance(other, dict) else other)))
+        kind = random.randrange(7)
+        if kind == 0 and isinstance(home, dict):
+            home[random.choice(_KEYS)] = inner
+        elif kind == 1:
+            home[place] = inner
+        elif kind == 2:
+            del home[place]
+        elif kind == 3 and isinstance(home, dict):
+            key = random.choice(list(other)) if isinstance(other, dict) else "x"
+            home[key] = home.pop(place)
+        else:
+            home[place] = random.choice(_JSON_VALUES)
+    return json.dumps(tree).encode()
+
+
+_KEYS = ("module", "class_name", "config", "registered_name", "name", "layers", "b64", "x", "y", "edit", "tags", "",
+         "signature_key", "new_key", "context", "inputs", "instances", "examples", "\ud800", "a\0b")  # fmt: skip
+_JSON_VALUES: tuple[Any, ...] = (
+    None, True, -1, 0, 1.5, 1 << 70, 1e308, float("nan"), float("-inf"), "", "Lambda", "os.system", "\0", "\ud800", [],
+    {}, [[]], [None], [[1, 2], [3]], {"class_name": "Lambda", "config": {}}, {"class_name": 7}, {"b64": "YQ="},
+    {"b64": 1}, "x" * 5000, "\u202ename", "serve", "x:0", "y:0", "^x", "x:99999999999999999999", ["serve", "serve"],
+)  # fmt: skip

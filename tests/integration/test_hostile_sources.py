@@ -78,35 +78,6 @@ def looked_at(files: Path, work: Path, good: Path) -> tuple[dict[str, list[str]]
     return said, crashes
 
 
-def damaged_text(data: bytes, random: Random) -> bytes:
-    """JSON with some values in the place of others, or with bytes changed."""
-    if random.random() < 0.3:
-        return mutations.damaged_bytes(data, random)
-    tree = json.loads(data)
-    homes: list[Any] = []
-    pending: list[Any] = [tree]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict | list) and value:
-            homes.append(value)
-            pending += value.values() if isinstance(value, dict) else value
-    for _ in range(random.choice((1, 1, 2, 5))):
-        home, other = random.choice(homes), random.choice(homes)
-        place = random.choice(list(home)) if isinstance(home, dict) else random.randrange(len(home))
-        inner = json.loads(json.dumps(random.choice(list(other.values()) if isinstance(other, dict) else other)))
-        kind = random.randrange(5)
-        if kind == 0 and isinstance(home, dict):
-            home[random.choice(("module", "class_name", "config", "registered_name", "name", "layers"))] = inner
-        elif kind == 1:
-            home[place] = inner
-        else:
-            home[place] = random.choice(
-                (None, True, -1, 1 << 70, 1e308, float("nan"), "", "Lambda", "os.system", "\0", "\ud800", [], {}, [[]],
-                 [None], {"class_name": "Lambda", "config": {}}, {"class_name": 7}, "x" * 5000)
-            )  # fmt: skip
-    return json.dumps(tree).encode()
-
-
 def damaged_archive(data: bytes, random: Random) -> bytes:
     """A ``.keras`` file with one member damaged, renamed, lost or doubled."""
     content = io.BytesIO()
@@ -122,7 +93,7 @@ def damaged_archive(data: bytes, random: Random) -> bytes:
                 if kind == 1:
                     name = random.choice(("../x", "/etc/x", "assets/../../x", "config.json", "assets/a", "a\\b", "x"))
                 elif name.endswith(".json"):
-                    inner = damaged_text(inner, random)
+                    inner = mutations.damaged_json(inner, random)
                 else:
                     inner = mutations.damaged_bytes(inner, random)
             if name not in new.namelist():
@@ -137,7 +108,7 @@ def damaged_hdf5(data: bytes, random: Random) -> bytes:
         config = file.attrs["model_config"]
         text = config if isinstance(config, bytes) else config.encode()
         del file.attrs["model_config"]
-        changed = damaged_text(text, random).replace(b"\0", b"")
+        changed = mutations.damaged_json(text, random).replace(b"\0", b"")
         file.attrs["model_config"] = h5py.Empty("S1") if random.random() < 0.03 else changed
     return content.getvalue()
 

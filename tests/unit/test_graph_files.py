@@ -16,7 +16,7 @@ from explorer.converting.devices import device_notes
 from explorer.converting.graph_file import parts_of_graph
 from explorer.converting.kinds import TF1_CHECKPOINT, Source
 from explorer.converting.meta_file import parts_of_checkpoint
-from explorer.converting.op_table import op_table
+from explorer.savedmodel.op_table import op_table
 from explorer.converting.parts import Parts, open_parts
 from explorer.converting.source import find_source
 from explorer.editing.edits import add_signature

@@ -157,14 +157,15 @@ def test_damaged_sources(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     converted(seed, tmp_path)  # what is imported, is imported now
     good = content_of(seed, seed.victim)
     rejected = 0
-    for number in range(ROUNDS * seed.rounds):
-        random = Random(f"{name} {number}")
-        damage = random.choice(seed.damages)
-        (tmp_path / seed.victim).write_bytes(damage(good, random))
-        with mutations.watched(tmp_path), mutations.bounded():
-            try:
-                rejected += bool(mutations.sentence_of(lambda: converted(seed, tmp_path)))
-            except BaseException as error:
-                error.add_note(f"damage {number} of {name!r} by {damage.__name__}")
-                raise
+    with mutations.small_heap():
+        for number in range(ROUNDS * seed.rounds):
+            random = Random(f"{name} {number}")
+            damage = random.choice(seed.damages)
+            (tmp_path / seed.victim).write_bytes(damage(good, random))
+            with mutations.watched(tmp_path), mutations.bounded():
+                try:
+                    rejected += bool(mutations.sentence_of(lambda: converted(seed, tmp_path)))
+                except BaseException as error:
+                    error.add_note(f"damage {number} of {name!r} by {damage.__name__}")
+                    raise
     assert 0 < rejected < ROUNDS * seed.rounds  # some damage is noticed, and some does no harm
