@@ -1,4 +1,4 @@
-"""Makes ``explorer/converting/op_table.bin``: the definition of every op that TensorFlow registers, compressed.
+"""Makes ``explorer/savedmodel/op_table.bin``: the definition of every op that TensorFlow registers, compressed.
 
 A SavedModel carries the definitions of its ops; a frozen graph doesn't, and gets them from this file, so that a reader
 knows the dtype of every tensor::
@@ -17,7 +17,7 @@ from pathlib import Path
 from tensorflow.core.framework import op_def_pb2
 from tensorflow.python.client import pywrap_tf_session as c_api
 
-TARGET = Path(__file__).resolve().parent.parent / "explorer" / "converting" / "op_table.bin"
+TARGET = Path(__file__).resolve().parent.parent / "explorer" / "savedmodel" / "op_table.bin"
 
 
 def make_op_table() -> bytes:
@@ -36,7 +36,7 @@ def make_op_table() -> bytes:
 
 def main() -> int:
     """Writes or compares the file; the exit status tells whether it is up to date."""
-    parser = argparse.ArgumentParser(description="Makes explorer/converting/op_table.bin.")
+    parser = argparse.ArgumentParser(description="Makes explorer/savedmodel/op_table.bin.")
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     check = parser.parse_args().check
     made = make_op_table()

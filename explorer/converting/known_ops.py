@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from explorer.converting.inner_nodes import every_node
-from explorer.converting.op_table import op_table
+from explorer.savedmodel.op_table import op_table
 from explorer.errors import listed
 from explorer.savedmodel import wire
 from explorer.savedmodel.graph import read_graph

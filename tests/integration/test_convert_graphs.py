@@ -21,11 +21,11 @@ import explorer
 from explorer.converting.graph_file import parts_of_graph
 from explorer.converting.kinds import TF1_CHECKPOINT
 from explorer.converting.meta_file import parts_of_checkpoint
-from explorer.savedmodel.op_table import op_table
 from explorer.converting.parts import Parts, open_parts
 from explorer.converting.source import find_source
 from explorer.errors import ConversionError, EditError
 from explorer.savedmodel.graph import read_graph
+from explorer.savedmodel.op_table import op_table
 from explorer.savedmodel.variables import read_variables
 
 X = np.linspace(-2, 2, 20, dtype=np.float32).reshape(5, 4)

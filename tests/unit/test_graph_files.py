@@ -16,7 +16,6 @@ from explorer.converting.devices import device_notes
 from explorer.converting.graph_file import parts_of_graph
 from explorer.converting.kinds import TF1_CHECKPOINT, Source
 from explorer.converting.meta_file import parts_of_checkpoint
-from explorer.savedmodel.op_table import op_table
 from explorer.converting.parts import Parts, open_parts
 from explorer.converting.source import find_source
 from explorer.editing.edits import add_signature
@@ -24,6 +23,7 @@ from explorer.errors import ConversionError, ExplorerError
 from explorer.savedmodel.assets import read_assets
 from explorer.savedmodel.graph import read_graph
 from explorer.savedmodel.model import MetaGraph
+from explorer.savedmodel.op_table import op_table
 from explorer.savedmodel.overlay import FileSource
 from explorer.savedmodel.reader import read_document
 from explorer.savedmodel.schema import message_class

@@ -23,7 +23,7 @@ _NAME: Final = 1 << 3 | LENGTH
 @cache
 def op_table() -> Mapping[str, bytes]:
     """Op → its definition, a serialized ``OpDef``."""
-    stored = zlib.decompress(resources.files("explorer.converting").joinpath("op_table.bin").read_bytes())
+    stored = zlib.decompress(resources.files("explorer.savedmodel").joinpath("op_table.bin").read_bytes())
     table: dict[str, bytes] = {}
     for tag, _, part in iter_fields(stored):
         if tag != OP << 3 | LENGTH:
