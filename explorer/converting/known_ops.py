@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from explorer.converting.inner_nodes import every_node
-from explorer.savedmodel.op_table import op_table
 from explorer.errors import listed
 from explorer.savedmodel import wire
 from explorer.savedmodel.graph import read_graph
 from explorer.savedmodel.op_defs import OP
+from explorer.savedmodel.op_table import op_table
 from explorer.savedmodel.overlay import Document, apply_changes, insertion_at_end
 from explorer.savedmodel.reader import META_INFO_DEF, STRIPPED_OP_LIST, fields_of, read_document
 
