@@ -91,7 +91,9 @@ def rank_candidates(meta_graph: MetaGraph) -> Candidates:
     origins = find_origins(flow, cache(partial(graph_version, meta_graph)))
     fed = [origin for origin in origins if origin.constant is None]
     certain = {origin for origin in fed if (origin.number, origin.index) in part.direct_labels}
-    likely = certain | {origin for origin in fed if part.looks_like_label(origin.number)}
+    likely = certain | {
+        origin for origin in fed if part.looks_like_label(origin.number) or part.meets_only_losses(origin.number)
+    }
     outputs: list[Ranked] = []
     labels = likely
     for labels in (likely, certain, set()):  # what all answers need is no label, whatever its name

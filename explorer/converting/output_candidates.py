@@ -47,6 +47,8 @@ _PASSED: Final = frozenset({"Reshape", "Identity", "Squeeze", "Cast", "ExpandDim
 _FOLLOWING: Final = _CHOOSING | _PASSED
 _FIRST_ONLY: Final = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "Unique", "LRN", "Moments"})
 """Ops whose further outputs are by-products."""
+_ACCUMULATORS: Final = frozenset({"Const", "EmptyTensorList", "TensorListReserve", "StackV2", "Stack"})
+"""Ops in the scope of gradients that a loop of the answering part fills for them, and that hold no gradient yet."""
 _STEPS: Final = 3
 _END: Final = "nothing takes it: it is where the graph ends"
 _BEFORE_CHOICE: Final = "only the choice of a class comes behind it"
@@ -165,7 +167,8 @@ def _marks(flow: Flow, part: TrainingPart, fed: Mapping[Origin, int]) -> tuple[l
     for number, node in enumerate(flow.nodes):
         if node.op in VARIABLE_OPS or (node.op == "Const" and node.size_bytes >= _WEIGHT_BYTES):
             marks[number] |= weights
-        if part.by_kind[number] and ("gradients" in node.name or "Apply" in node.op):
+        is_gradient = "gradients" in node.name and node.op not in _ACCUMULATORS
+        if part.by_kind[number] and (is_gradient or "Apply" in node.op):
             marks[number] |= training
     return flow.spread(marks), weights, training
 

@@ -49,6 +49,7 @@ _SWALLOWED: Final = frozenset(
     | {"Identity", *LOSS_OPS}
 )
 _STOPS: Final = frozenset({"Sub", "SquaredDifference", *LOSS_OPS})
+_MEANS: Final = frozenset({"Mean", "Sum", "Neg"})
 _REDUCED: Final = frozenset(
     {"Mean", "Sum", "Add", "AddV2", "AddN", "Mul", "Neg", "L2Loss", "RealDiv", "Sqrt", "Identity"}
 )
@@ -170,10 +171,55 @@ class TrainingPart:
     def _leads_on(self, number: int, source: int) -> bool:
         """Whether what a loss takes is itself a part of the loss, and not the answer yet."""
         op = self._flow.op(source)
-        if self._flow.op(number) not in _STOPS:
+        if not self._is_difference(number):
             return op in _SWALLOWED
         # tf.nn.softmax_cross_entropy_with_logits reshapes what it is given, in a scope of its own
         return op in _PASSED_ON and scope_says(self._flow.nodes[source].name, LOSS)
+
+    @cached_property
+    def _in_losses(self) -> frozenset[int]:
+        """What stands between answers and the losses that gradients begin at, labels or not."""
+        flow = self._flow
+        pending = [number for number in self.losses if self._has_gradient[number]]
+        found = set(pending)
+        while pending:
+            number = pending.pop()
+            if self._is_difference(number):
+                continue
+            for source in flow.before(number):
+                if source not in found and self._has_gradient[source] and flow.op(source) in _SWALLOWED:
+                    found.add(source)
+                    pending.append(source)
+        return frozenset(found)
+
+    def _is_difference(self, number: int) -> bool:
+        """Whether a node compares an answer with labels; a difference of means is a loss of several parts."""
+        flow = self._flow
+        if flow.op(number) not in _STOPS:
+            return False
+        return flow.op(number) in LOSS_OPS or not all(flow.op(source) in _MEANS for source in flow.before(number))
+
+    def meets_only_losses(self, number: int) -> bool:
+        """Whether a placeholder comes in where a loss is computed and nowhere before: labels, whatever they are called.
+
+        Args:
+            number: Its node.
+        """
+        if not self._in_losses:
+            return False
+        flow, seen, pending, meets = self._flow, {number}, [number], False
+        while pending:
+            for taker in flow.consumers[pending.pop()]:
+                if taker in seen or self.by_kind[taker] and taker not in self._in_losses:
+                    continue
+                seen.add(taker)
+                if not self._has_gradient[taker]:
+                    pending.append(taker)
+                elif taker in self._in_losses:
+                    meets = True
+                else:
+                    return False
+        return meets
 
     @cached_property
     def compared(self) -> frozenset[int]:
