@@ -92,7 +92,8 @@ def choose(
 def _best_outputs(ranked: Candidates, reasons: list[str]) -> dict[str, str]:
     if not ranked.outputs:
         raise EditError("no tensor of this graph looks like an answer; name the outputs as key=tensor")
-    best = [one for one in ranked.outputs if one.score >= _NEARLY * ranked.outputs[0].score]
+    told = [one for one in ranked.outputs if one.dtype.number] or list(ranked.outputs)  # a signature says the dtype
+    best = [one for one in told if one.score >= _NEARLY * told[0].score]
     found: dict[str, str] = {}
     for candidate in best:
         key = _unused(candidate.key, found)

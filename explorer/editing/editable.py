@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from explorer.editing.old_graphs import meant_shape
 from explorer.errors import EditError, NotFoundError, listed, quoted
 from explorer.savedmodel import constants, wire
 from explorer.savedmodel.graph import GraphTensor, read_graph
@@ -98,7 +100,7 @@ def find_tensor(meta_graph: MetaGraph, tensor_name: str) -> GraphTensor:
     """The tensor of the graph that a name means.
 
     Raises:
-        EditError: The name is that of an op, or the tensor is inside a loop.
+        EditError: The name is that of an op, the tensor is inside a loop, or nobody says what dtype it has.
         NotFoundError: There is none.
     """
     expect_text(tensor_name, "a tensor name")
@@ -110,6 +112,13 @@ def find_tensor(meta_graph: MetaGraph, tensor_name: str) -> GraphTensor:
         close = [found.name for found in graph.search(tensor_name.partition(":")[0], limit=10)]
         raise NotFoundError("tensor", tensor_name, close, f"the graph {printable_tags(meta_graph.tags)}")
     expect_one_value(tensor_name, is_in_graph_loop(graph, tensor.node))
+    if tensor.dtype.number == 0:
+        raise EditError(
+            f"the dtype of {quoted(tensor_name)} can't be told, because nothing here defines the op "
+            f"{quoted(tensor.op)} that makes it; a signature has to say it, so take another tensor"
+        )
+    if tensor.op == "Placeholder":
+        return replace(tensor, shape=meant_shape(meta_graph, tensor.shape))
     return tensor
 
 

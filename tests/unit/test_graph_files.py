@@ -19,7 +19,7 @@ from explorer.converting.meta_file import parts_of_checkpoint
 from explorer.converting.parts import Parts, open_parts
 from explorer.converting.source import find_source
 from explorer.editing.edits import add_signature
-from explorer.errors import ConversionError, ExplorerError
+from explorer.errors import ConversionError, EditError, ExplorerError
 from explorer.savedmodel.assets import read_assets
 from explorer.savedmodel.graph import read_graph
 from explorer.savedmodel.model import MetaGraph
@@ -129,16 +129,30 @@ def test_dtypes_are_known_by_our_own_table(tmp_path: Path) -> None:
 
 
 def test_ops_that_nobody_defines(tmp_path: Path) -> None:
-    """An op of somebody's own library is named, stays in the graph, and has an unknown dtype."""
+    """An op of somebody's own library is named and stays in the graph; no signature can say the dtype of what it makes.
+
+    A signature with the dtype 0 was written once, which no server answers to.
+    """
     graph = simple_graph()
     add_node(graph, "own", "OwnOp", "y")
     add_node(graph, "known", "Identity", "own").attr["T"].type = FLOAT
     parts = graph_parts(tmp_path, graph)
     (note,) = parts.notes
     assert "'OwnOp'" in note and "not TensorFlow's own" in note and "half" not in note
-    model = add_signature(open_parts(parts), "serving_default", {"x": "x:0"}, {"a": "own:0", "b": "known:0"})
-    outputs = model.meta_graph().signature("serving_default").outputs
-    assert (outputs["a"].dtype.number, outputs["b"].dtype.number) == (0, FLOAT)
+    with pytest.raises(EditError, match="dtype of 'own:0' can't be told, because nothing here defines the op 'OwnOp'"):
+        add_signature(open_parts(parts), "serving_default", {"x": "x:0"}, {"a": "own:0", "b": "known:0"})
+    model = add_signature(open_parts(parts), "serving_default", {"x": "x:0"}, {"b": "known:0"})
+    assert model.meta_graph().signature("serving_default").outputs["b"].dtype.number == FLOAT
+
+
+def test_a_placeholder_without_a_shape_in_an_old_graph(tmp_path: Path) -> None:
+    """Up to version 21 of GraphDef an empty shape means an unknown one; a signature said scalar once."""
+    for producer, dims in ((21, None), (22, ())):
+        graph = simple_graph()
+        next(node for node in graph.node if node.name == "x").attr["shape"].shape.Clear()
+        graph.versions.producer = producer
+        model = add_signature(open_parts(graph_parts(tmp_path, graph)), "serving_default", {"x": "x:0"}, {"y": "y:0"})
+        assert model.meta_graph().signature("serving_default").inputs["x"].shape.dims == dims
 
 
 def test_definitions_in_the_table() -> None:
