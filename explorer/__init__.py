@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from explorer.checking.capabilities import Capability, scan
     from explorer.checking.checks import check
     from explorer.converting.source import find_source
     from explorer.diagnosing.compatibility import Verdict, compatibility
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Capability": "checking.capabilities",
     "ConversionError": "errors",
     "ConvertPanel": "widgets.convert",
     "DType": "savedmodel.model",
@@ -171,6 +173,7 @@ _HOMES = {
     "requests": "serving.requests",
     "response_schema": "serving.schemas",
     "rest": "runtime.rest",
+    "scan": "checking.capabilities",
     "serve": "runtime.server",
     "set_default": "editing.edits",
     "set_input_shape": "editing.edits",
@@ -200,6 +203,7 @@ _HOMES = {
 """Public name → the module that holds it."""
 
 __all__ = [
+    "Capability",
     "ConversionError",
     "ConvertPanel",
     "DType",
@@ -277,6 +281,7 @@ __all__ = [
     "requests",
     "response_schema",
     "rest",
+    "scan",
     "serve",
     "set_default",
     "set_input_shape",

@@ -35,7 +35,7 @@ def command_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     for add in (
-        *(_show, _edit, _diff, _prove),
+        *(_show, _scan, _edit, _diff, _prove),
         *(_convert, _wrap),
         *(_request, _client, _handover, _lint, _rest, _serve, _warmup),
     ):
@@ -52,6 +52,19 @@ def _show(commands: Any) -> None:
     command.add_argument("--json", action="store_true", help="as JSON")
     command.add_argument("--counts", action="store_true", help="count nodes, functions and variables too")
     command.set_defaults(run=_command("show"))
+
+
+def _scan(commands: Any) -> None:
+    command = commands.add_parser(
+        "scan",
+        help="say what a model can reach besides its tensors: files, the network, Python, devices, unknown ops",
+        epilog="exit status: 0 nothing was found, 1 something was, 2 the model could not be scanned",
+    )
+    command.add_argument("path", metavar="PATH", help=_MODEL)
+    command.add_argument("--version", type=int, metavar="N", help=_LARGEST)
+    command.add_argument("--tags", metavar="a,b", help="only the meta graph with exactly these tags")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=_command("scan"))
 
 
 def _edit(commands: Any) -> None:
