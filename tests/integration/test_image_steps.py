@@ -73,7 +73,7 @@ def plain(name: str, channels: int = 3) -> Any:
 
 def resized(pixels: Any, options: ImageOptions) -> np.ndarray:
     """What the public functions for resizing make of it, float32[height, width, channels]."""
-    size, how = (options.height, options.width), {"method": options.method, "antialias": options.antialias}
+    size, how = (options.height, options.width), {"method": options.interpolation, "antialias": options.antialias}
     if options.fit == "pad":
         return np.asarray(tf.cast(tf.image.resize_with_pad(pixels, *size, **how), tf.float32))
     if options.fit == "crop":
