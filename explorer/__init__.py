@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from explorer.checking.checks import check
     from explorer.converting.source import find_source
     from explorer.diagnosing.compatibility import Verdict, compatibility
+    from explorer.diagnosing.flow import flow_of
     from explorer.diagnosing.proof import Proof
     from explorer.editing.diff import diff
     from explorer.editing.edits import (
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from explorer.editing.repair import repair, repairs
     from explorer.errors import ConversionError, ExplorerError, RequestError
     from explorer.exporting.export import export
+    from explorer.render.flow_text import flow_text
     from explorer.render.frames import to_frame
     from explorer.render.html import to_html
     from explorer.render.text import to_text
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
     from explorer.serving.shortened import shortened
     from explorer.serving.triton import triton_config
     from explorer.widgets.convert import ConvertPanel
+    from explorer.widgets.drawing import DrawingPanel
     from explorer.widgets.explorer import Explorer
     from explorer.widgets.wrap import WrapPanel
 
@@ -100,6 +103,7 @@ _HOMES = {
     "ConversionError": "errors",
     "ConvertPanel": "widgets.convert",
     "DType": "savedmodel.model",
+    "DrawingPanel": "widgets.drawing",
     "Explorer": "widgets.explorer",
     "ExplorerError": "errors",
     "MetaGraph": "savedmodel.model",
@@ -135,6 +139,8 @@ _HOMES = {
     "export_prepared": "runtime.convert",
     "feature_spec": "savedmodel.feature_spec",
     "find_source": "converting.source",
+    "flow_of": "diagnosing.flow",
+    "flow_text": "render.flow_text",
     "given_values": "serving.given_values",
     "http_file": "serving.http_file",
     "image_options_for": "runtime.image_options",
@@ -207,6 +213,7 @@ __all__ = [
     "ConversionError",
     "ConvertPanel",
     "DType",
+    "DrawingPanel",
     "Explorer",
     "ExplorerError",
     "MetaGraph",
@@ -243,6 +250,8 @@ __all__ = [
     "export_prepared",
     "feature_spec",
     "find_source",
+    "flow_of",
+    "flow_text",
     "given_values",
     "http_file",
     "image_options_for",

@@ -16,6 +16,7 @@ from explorer.widgets.answer import AnswerPanel
 from explorer.widgets.background import background_executor
 from explorer.widgets.client_code import ClientPanel
 from explorer.widgets.code import CodePanel
+from explorer.widgets.drawing import DrawingPanel
 from explorer.widgets.edits import Edits
 from explorer.widgets.export import ExportPanel
 from explorer.widgets.header import Header
@@ -69,6 +70,7 @@ class Explorer(Panel):
         self.header = Header(state, embedded=self)
         self.signatures = Signatures(state, embedded=self)
         self.tensors = Tensors(state, embedded=self)
+        self.drawing = DrawingPanel(state, embedded=self)
         self.problems = Problems(state, embedded=self)
         self.meta_graphs = MetaGraphs(state, embedded=self)
         self.wrap = WrapPanel(state, embedded=self)
@@ -82,7 +84,8 @@ class Explorer(Panel):
         self.proof = ProofPanel(state, embedded=self)
         left = ipywidgets.VBox(
             (
-                self.signatures, self.tensors, self.problems, self.meta_graphs, self.wrap, self.request, self.answer,
+                self.signatures, self.tensors, self.drawing, self.problems, self.meta_graphs, self.wrap, self.request,
+                self.answer,
             ),
             layout=self._layout,
         )  # fmt: skip

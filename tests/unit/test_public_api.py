@@ -10,21 +10,22 @@ from pathlib import Path
 import explorer
 
 PUBLIC = {
-    "Capability", "ConversionError", "ConvertPanel", "DType", "Explorer", "ExplorerError", "MetaGraph", "Proof",
-    "RequestError", "SavedModel", "Shape", "Signature", "TensorInfo", "Verdict", "WrapPanel", "__version__",
-    "add_output", "add_signature", "add_signature_from_function", "apply_recipe", "as_the_model_sees", "bind_input",
-    "check", "clear_devices", "client_code", "compare", "compare_pictures", "compatibility", "convert",
+    "Capability", "ConversionError", "ConvertPanel", "DType", "DrawingPanel", "Explorer", "ExplorerError",
+    "MetaGraph", "Proof", "RequestError", "SavedModel", "Shape", "Signature", "TensorInfo", "Verdict", "WrapPanel",
+    "__version__", "add_output", "add_signature", "add_signature_from_function", "apply_recipe", "as_the_model_sees",
+    "bind_input", "check", "clear_devices", "client_code", "compare", "compare_pictures", "compatibility", "convert",
     "copy_meta_graph", "copy_signature", "diff", "docker_command", "example_bytes", "example_options_for",
-    "example_values", "export", "export_prepared", "feature_spec", "find_source", "given_values", "http_file",
-    "image_options_for", "image_value", "kserve_yaml", "lint", "list_functions", "list_inner_tensors",
-    "models_config", "numeric_test", "open_saved_model", "open_source", "openapi_document", "parse_request", "prove",
-    "prove_conversion", "read_example", "recipe", "remote_grpc", "remote_rest", "remove_default", "remove_input",
-    "remove_meta_graph", "remove_output", "remove_signature", "rename_input", "rename_output", "rename_signature",
-    "repair", "repair_captures", "repair_two_truths", "repairs", "request_body", "request_files", "request_schema",
-    "requests", "response_schema", "rest", "scan", "serve", "set_default", "set_input_shape", "set_input_tensor",
-    "set_method_name", "set_output_tensor", "set_tags", "shortened", "strip_default_attrs", "table_options_for",
-    "to_frame", "to_html", "to_text", "triton_config", "with_base64", "with_csv", "with_example", "with_image",
-    "with_json", "wrap_base64", "wrap_csv", "wrap_example", "wrap_image", "wrap_json", "write_warmup",
+    "example_values", "export", "export_prepared", "feature_spec", "find_source", "flow_of", "flow_text",
+    "given_values", "http_file", "image_options_for", "image_value", "kserve_yaml", "lint", "list_functions",
+    "list_inner_tensors", "models_config", "numeric_test", "open_saved_model", "open_source", "openapi_document",
+    "parse_request", "prove", "prove_conversion", "read_example", "recipe", "remote_grpc", "remote_rest",
+    "remove_default", "remove_input", "remove_meta_graph", "remove_output", "remove_signature", "rename_input",
+    "rename_output", "rename_signature", "repair", "repair_captures", "repair_two_truths", "repairs", "request_body",
+    "request_files", "request_schema", "requests", "response_schema", "rest", "scan", "serve", "set_default",
+    "set_input_shape", "set_input_tensor", "set_method_name", "set_output_tensor", "set_tags", "shortened",
+    "strip_default_attrs", "table_options_for", "to_frame", "to_html", "to_text", "triton_config", "with_base64",
+    "with_csv", "with_example", "with_image", "with_json", "wrap_base64", "wrap_csv", "wrap_example", "wrap_image",
+    "wrap_json", "write_warmup",
 }  # fmt: skip
 
 
