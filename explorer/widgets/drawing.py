@@ -176,7 +176,7 @@ class DrawingPanel(Panel):
         return f"{len(view.boxes)} box{'' if len(view.boxes) == 1 else 'es'}{left_out}"
 
     def _why_empty(self) -> str:
-        if self.explorer.error:
+        if self.explorer.error and not self.embedded:  # else the Explorer says it
             return str(self.explorer.error)
         if self.explorer.model is None:
             return "No SavedModel is open."

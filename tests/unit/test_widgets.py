@@ -707,6 +707,7 @@ def test_scripts_never_make_markup_and_never_go_online() -> None:
     assert len(scripts) >= 6
     for script in scripts:
         text = re.sub(r"^\s*//.*$", "", script.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        text = text.replace('"http://www.w3.org/2000/svg"', "")  # the name of a namespace, which nobody fetches
         for forbidden in (
             "innerHTML",
             "outerHTML",
